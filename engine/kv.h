@@ -1,0 +1,64 @@
+// Chunk KV caches: the key and value tensors that a language model computed for a chunk's tokens,
+// kept so that a generation node need not compute them again.
+//
+// A KV entry is content-addressed by (tenant, profile, SHA-256 of its token ids); the token ids are
+// stored and compared on a hit, so a hash is never trusted alone. One layer is two extents, K and V,
+// each laid out [token][kv_head][head_dim], K before RoPE.
+#ifndef LARDER_KV_H_
+#define LARDER_KV_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "larder/kv_types.h"
+#include "larder/options.h"
+
+namespace larder {
+
+class KvCacheImpl;
+
+// Thread-safe.
+class KvCache {
+ public:
+  explicit KvCache(std::unique_ptr<KvCacheImpl> impl);
+  ~KvCache();
+
+  // Idempotent: the same profile gets the same id (SHA-256 of its canonical form).
+  absl::StatusOr<std::string> RegisterProfile(const KvProfile& profile);
+  absl::StatusOr<KvProfile> GetProfile(absl::string_view profile_id) const;
+  absl::StatusOr<std::vector<std::string>> ListProfiles() const;
+
+  // begin / layer / commit. AlreadyExists if the entry is there, or another producer is on it.
+  // Invisible until PutCommit, which is durable when it returns. A session that is left alone for
+  // ten minutes is aborted.
+  absl::StatusOr<KvPutHandle> PutBegin(const KvPutRequest& request);
+  // k and v: exactly KvProfile::LayerBytes(token count) each. Layers in any order, each once.
+  absl::Status PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v);
+  absl::Status PutCommit(KvPutHandle handle);
+  absl::Status PutAbort(KvPutHandle handle);
+
+  // One answer a key, in order; never fails for a key that is merely absent.
+  absl::StatusOr<std::vector<KvLookup>> Lookup(absl::Span<const KvKey> keys) const;
+  // Layers [first, first + count); count 0 = all that follow. NotFound on a miss, DataLoss for a
+  // damaged extent (which also drops the entry, so that the next reader recomputes it).
+  absl::StatusOr<std::vector<KvLayer>> Get(const KvKey& key, uint32_t first = 0, uint32_t count = 0) const;
+  // For the chunks of a prompt in order: what is here, where it goes, what it weighs.
+  absl::StatusOr<KvPlan> Plan(const KvPlanRequest& request) const;
+
+  absl::StatusOr<bool> Delete(const KvKey& key);
+
+  KvCacheImpl* impl() { return impl_.get(); }  // for the engine itself
+
+ private:
+  std::unique_ptr<KvCacheImpl> impl_;
+};
+
+}  // namespace larder
+
+#endif  // LARDER_KV_H_

@@ -1,0 +1,85 @@
+// Options of the public API. Each struct validates itself; nothing is silently capped.
+#ifndef LARDER_OPTIONS_H_
+#define LARDER_OPTIONS_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "larder/types.h"
+
+namespace larder {
+
+struct OpenOptions {
+  bool create_if_missing = false;
+  bool error_if_exists = false;
+  // Open although the store is behind its commit mark: what is left becomes the truth.
+  // Set by `larder repair` only.
+  bool accept_data_loss = false;
+  uint64_t block_cache_bytes = 64ull << 20;
+  uint64_t write_buffer_bytes = 64ull << 20;
+  // Index snapshots are taken at close and after this many changed chunks.
+  uint64_t snapshot_every = 1'000'000;
+  absl::Duration expiry_sweep_interval = absl::Seconds(1);
+  // Where all-MiniLM-L6-v2 lies (model.safetensors, vocab.txt); "" = $LARDER_MODEL_DIR, then the
+  // directory that was found when Larder was built.
+  std::string model_dir;
+  std::function<absl::Time()> clock = &absl::Now;  // for expiry
+
+  absl::Status Validate() const;
+};
+
+struct HnswOptions {
+  uint32_t m = 16;                 // links per node and layer, M in Malkov & Yashunin; 2 to 128
+  uint32_t ef_construction = 200;  // candidates at insertion; m to 10,000
+  uint32_t ef_search = 96;         // default candidates at search; 1 to 10,000
+  absl::Status Validate() const;
+};
+
+struct VectorSpaceOptions {
+  std::string name = "default";    // [a-z0-9_-]{1,64}
+  uint32_t dimension = 0;          // 1 to 65,536; 0 = the embedder's
+  Metric metric = Metric::kCosine;
+  IndexKind index = IndexKind::kAuto;
+  HnswOptions hnsw;
+  absl::Status Validate() const;
+};
+
+struct ChunkingOptions {
+  uint32_t max_tokens = 200;       // per chunk, 8 to 8,192; by the embedder's tokenizer
+  uint32_t overlap_tokens = 30;    // repeated from the chunk before; < max_tokens / 2
+  bool prepend_title = true;       // the embedder sees "title\nsection\ntext"
+  absl::Status Validate() const;
+};
+
+struct HttpEmbedderOptions {
+  std::string url;                 // e.g. "http://127.0.0.1:8000/v1/embeddings"
+  std::string model;
+  std::string api_key_env;         // name of the environment variable that holds the key
+  uint32_t batch = 64;             // texts a request, 1 to 2,048
+  uint32_t max_attempts = 4;       // on 408, 429, 5xx and transport errors; 1 to 10
+  absl::Duration timeout = absl::Seconds(30);
+  absl::Status Validate() const;
+};
+
+enum class EmbedderKind : uint8_t { kNone = 0, kMiniLm = 1, kHttp = 2 };
+
+// Immutable once the collection is created; persisted in the catalog.
+struct CollectionOptions {
+  EmbedderKind embedder = EmbedderKind::kMiniLm;
+  HttpEmbedderOptions http;        // used by kHttp
+  std::vector<VectorSpaceOptions> spaces = {VectorSpaceOptions{}};  // 1 to 16
+  ChunkingOptions chunking;
+  absl::Status Validate() const;
+};
+
+struct WriteOptions {
+  bool sync = true;  // acknowledged means on disk; false: lost at power failure until the next sync
+};
+
+}  // namespace larder
+
+#endif  // LARDER_OPTIONS_H_

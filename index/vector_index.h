@@ -1,0 +1,106 @@
+// The interface of every vector index. An index holds vectors by vid and finds the nearest; it
+// knows no documents. It is a cache: the store can always rebuild it.
+#ifndef LARDER_INDEX_VECTOR_INDEX_H_
+#define LARDER_INDEX_VECTOR_INDEX_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "index/vid_set.h"
+
+namespace larder::index {
+
+using Vid = uint64_t;
+
+// Numbers are part of the snapshot format; the same as larder::Metric.
+enum class Metric : uint8_t { kCosine = 0, kDot = 1, kL2 = 2 };
+enum class Kind : uint8_t { kFlat = 1, kHnsw = 2 };
+
+// Smaller is closer: cosine 1 - cos, dot -q.x, l2 |q - x|^2.
+struct Neighbor {
+  Vid vid = 0;
+  float distance = 0;
+  friend bool operator<(const Neighbor& a, const Neighbor& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.vid < b.vid;
+  }
+  friend bool operator==(const Neighbor&, const Neighbor&) = default;
+};
+
+struct IndexOptions {
+  Kind kind = Kind::kHnsw;
+  uint32_t dimension = 0;
+  Metric metric = Metric::kCosine;
+  uint32_t m = 16;                 // hnsw: links per node and layer
+  uint32_t ef_construction = 200;
+  uint64_t seed = 42;              // hnsw: level generator
+  absl::Status Validate() const;
+};
+
+struct SearchParams {
+  uint32_t k = 10;
+  uint32_t ef = 96;                // hnsw candidate list; raised to k
+  const VidSet* filter = nullptr;  // only these vids; null = all. Borrowed for the call.
+};
+
+struct IndexStats {
+  uint64_t live = 0, tombstones = 0, resident_bytes = 0;
+};
+
+// Thread-safe: any number of Search and Score calls run beside Add and Remove.
+class VectorIndex {
+ public:
+  virtual ~VectorIndex() = default;
+  virtual const IndexOptions& options() const = 0;
+
+  // `vectors`: vids.size() rows of `dimension` floats, row-major, already validated (finite; not
+  // zero under cosine); copied. AlreadyExists for a vid that was ever added (vids are immutable).
+  // The rows of one call may be added by several threads of the caller; each call uses one.
+  virtual absl::Status Add(absl::Span<const Vid> vids, absl::Span<const float> vectors) = 0;
+  // Tombstones; unknown or already removed vids are ignored.
+  virtual void Remove(absl::Span<const Vid> vids) = 0;
+
+  // Best first, at most k, live only, no duplicates. An hnsw may come short under a filter: the
+  // caller who needs min(k, matches) then calls Score on the matches.
+  virtual absl::StatusOr<std::vector<Neighbor>> Search(absl::Span<const float> query,
+                                                       const SearchParams& params) const = 0;
+  // Exact: the k best among `candidates` (those that are live here).
+  virtual absl::StatusOr<std::vector<Neighbor>> Score(absl::Span<const float> query,
+                                                      const VidSet& candidates, uint32_t k) const = 0;
+
+  // The vector as the index holds it (normalised under cosine); NotFound if not live.
+  virtual absl::StatusOr<std::vector<float>> Vector(Vid vid) const = 0;
+  virtual bool Contains(Vid vid) const = 0;
+  // All live vids.
+  virtual VidSet LiveVids() const = 0;
+
+  // A checksummed, versioned snapshot at `path` (written aside, synced, renamed). `tag` travels with
+  // it (the engine's commit number and counters). Searches go on; Add and Remove wait.
+  virtual absl::Status Save(const std::string& path, absl::string_view tag) const = 0;
+  virtual IndexStats Stats() const = 0;
+  // A fresh index without tombstones, of the same or another kind. Searches go on meanwhile.
+  virtual absl::StatusOr<std::unique_ptr<VectorIndex>> Rebuild(const IndexOptions& options, int threads) const = 0;
+};
+
+absl::StatusOr<std::unique_ptr<VectorIndex>> CreateIndex(const IndexOptions& options);
+
+struct LoadedIndex {
+  std::unique_ptr<VectorIndex> index;
+  std::string tag;
+};
+// DataLoss if any byte is damaged or the sizes disagree (never trusts the file), InvalidArgument if
+// it was saved with other options, NotFound if absent.
+absl::StatusOr<LoadedIndex> LoadIndex(const std::string& path, const IndexOptions& options);
+
+// What is wrong with a vector for this metric, or OK: length, NaN and Inf, zero under cosine, and
+// norms that overflow float.
+absl::Status CheckVector(absl::Span<const float> vector, uint32_t dimension, Metric metric);
+
+}  // namespace larder::index
+
+#endif  // LARDER_INDEX_VECTOR_INDEX_H_

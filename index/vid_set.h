@@ -1,0 +1,54 @@
+// A compressed set of vids: the answer of a filter, the live rows of a collection. A thin cover
+// over CRoaring's 64-bit bitmap, whose header stays out of ours.
+#ifndef LARDER_INDEX_VID_SET_H_
+#define LARDER_INDEX_VID_SET_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace larder::index {
+
+// Thread-compatible value.
+class VidSet {
+ public:
+  VidSet();
+  ~VidSet();
+  VidSet(const VidSet&);
+  VidSet& operator=(const VidSet&);
+  VidSet(VidSet&&) noexcept;
+  VidSet& operator=(VidSet&&) noexcept;
+
+  void Add(uint64_t vid);
+  void AddRange(uint64_t begin, uint64_t end);  // [begin, end)
+  void Remove(uint64_t vid);
+  bool Contains(uint64_t vid) const;
+  uint64_t size() const;
+  bool empty() const { return size() == 0; }
+  uint64_t bytes() const;  // resident
+
+  VidSet& operator&=(const VidSet& other);
+  VidSet& operator|=(const VidSet& other);
+  VidSet& operator-=(const VidSet& other);
+  friend bool operator==(const VidSet& a, const VidSet& b) { return a.Equals(b); }
+
+  // In ascending order, until `visit` returns false.
+  void ForEach(const std::function<bool(uint64_t)>& visit) const;
+
+  std::string Serialize() const;
+  // DataLoss if the bytes are not a bitmap.
+  static absl::StatusOr<VidSet> Deserialize(absl::string_view bytes);
+
+ private:
+  bool Equals(const VidSet& other) const;
+  struct Rep;
+  std::unique_ptr<Rep> rep_;
+};
+
+}  // namespace larder::index
+
+#endif  // LARDER_INDEX_VID_SET_H_
