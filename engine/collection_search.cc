@@ -1,0 +1,206 @@
+// The life of a query: vector, matches, plan, candidates, hits.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/collection_impl.h"
+#include "engine/keys.h"
+#include "engine/limits.h"
+#include "engine/metadata_index.h"
+#include "storage/status_macros.h"
+
+namespace larder {
+
+using index::Neighbor;
+using index::VidSet;
+using storage::Table;
+
+namespace {
+
+class StageClock {
+ public:
+  explicit StageClock(std::vector<StageTiming>* out) : out_(out), start_(absl::Now()) {}
+  void Stage(const char* name) {
+    if (out_ == nullptr) return;
+    const absl::Time now = absl::Now();
+    out_->push_back({name, absl::ToDoubleMicroseconds(now - start_)});
+    start_ = now;
+  }
+
+ private:
+  std::vector<StageTiming>* out_;
+  absl::Time start_;
+};
+
+float ToScore(float distance, index::Metric metric) {
+  return metric == index::Metric::kCosine ? 1 - distance : -distance;
+}
+
+// Scanning m matches costs m distances. A graph walk that admits only matches must see about
+// N / m times as many nodes as one that admits all, which sees about 20 * ef. So the scan wins up to
+// m^2 = 20 * ef * N.
+bool ScanIsCheaper(uint64_t matches, uint64_t all, uint32_t ef) {
+  return static_cast<double>(matches) * static_cast<double>(matches) <= 20.0 * ef * static_cast<double>(all);
+}
+
+struct Candidates {
+  std::vector<Neighbor> neighbors;
+  const char* plan = "";
+};
+
+absl::StatusOr<Candidates> FindCandidates(const index::VectorIndex& index, absl::Span<const float> query,
+                                          const SearchRequest& request, uint32_t ef, const VidSet* matches) {
+  Candidates out;
+  const bool flat = index.options().kind == index::Kind::kFlat;
+  index::SearchParams params{request.k, std::max(ef, request.k), nullptr};
+  if (matches == nullptr && (flat || !request.exact)) {
+    out.plan = flat ? "flat" : "graph";
+    ASSIGN_OR_RETURN(out.neighbors, index.Search(query, params));
+    return out;
+  }
+  const VidSet everything = matches == nullptr ? index.LiveVids() : VidSet();
+  const VidSet& scan = matches == nullptr ? everything : *matches;
+  if (!flat && !request.exact && !ScanIsCheaper(scan.size(), index.Stats().live, params.ef)) {
+    params.filter = &scan;
+    out.plan = "filtered graph";
+    ASSIGN_OR_RETURN(out.neighbors, index.Search(query, params));
+    if (out.neighbors.size() >= std::min<uint64_t>(request.k, scan.size())) return out;
+  }
+  // The contract is min(k, matches): where the graph came short, the matches are scored.
+  out.plan = "matches";
+  ASSIGN_OR_RETURN(out.neighbors, index.Score(query, scan, request.k));
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<const VectorSpace*> CollectionImpl::FindSpace(absl::string_view name) const {
+  for (const auto& space : spaces_) {
+    if (name.empty() || space->options().name == name) return space.get();
+  }
+  return absl::NotFoundError(
+      absl::StrCat("collection \"", record_.name, "\" has no vector space \"", name, "\""));
+}
+
+absl::StatusOr<VidSet> CollectionImpl::Match(const Filter& filter, absl::string_view tenant, bool* all) const {
+  RETURN_IF_ERROR(ValidateTenant(tenant));
+  const bool unfiltered = filter.op == Filter::Op::kAnd && filter.children.empty();
+  const bool tenants = !tenant.empty() || directory_.has_tenants();
+  *all = unfiltered && !tenants;
+  if (*all) return VidSet();
+  const VidSet live = directory_.live();
+  const FilterCompiler compiler(*services_->store, record_.id, live,
+                                [this](uint64_t vid) { return MetadataOf(vid); });
+  VidSet matches = live;
+  if (tenants) {
+    ASSIGN_OR_RETURN(matches, compiler.CompileTenant(tenant));
+  }
+  if (!unfiltered) {
+    ASSIGN_OR_RETURN(const VidSet passed, compiler.Compile(filter));
+    matches &= passed;
+  }
+  return matches;
+}
+
+absl::StatusOr<std::vector<float>> CollectionImpl::QueryVector(const SearchRequest& request,
+                                                               const VectorSpace& space) const {
+  if (request.text.empty() == request.vector.empty()) {
+    return absl::InvalidArgumentError("search needs either text or a vector");
+  }
+  std::vector<float> query = request.vector;
+  if (!request.text.empty()) {
+    RETURN_IF_ERROR(ValidateUtf8("query text", request.text, kMaxTextBytes));
+    ASSIGN_OR_RETURN(const std::shared_ptr<Embedder> embedder, services_->embedder(record_));
+    if (embedder == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("collection \"", record_.name, "\" has no embedder: search by vector"));
+    }
+    ASSIGN_OR_RETURN(query, embedder->Embed({request.text}));
+  }
+  RETURN_IF_ERROR(index::CheckVector(query, space.options().dimension, space.metric()));
+  return query;
+}
+
+absl::StatusOr<SearchReply> CollectionImpl::Search(const SearchRequest& request) const {
+  if (request.k == 0 || request.k > kMaxK) {
+    return absl::InvalidArgumentError(absl::StrCat("k is ", request.k, ", expected 1 to ", kMaxK));
+  }
+  if (request.ef > 10'000) {
+    return absl::InvalidArgumentError(absl::StrCat("ef is ", request.ef, ", expected at most 10000"));
+  }
+  SearchReply reply;
+  StageClock clock(request.timings ? &reply.timings : nullptr);
+  ASSIGN_OR_RETURN(const VectorSpace* space, FindSpace(request.space));
+  ASSIGN_OR_RETURN(const Filter filter, ParseFilter(request.filter));
+  ASSIGN_OR_RETURN(const std::vector<float> query, QueryVector(request, *space));
+  clock.Stage("embed");
+  bool all = false;
+  ASSIGN_OR_RETURN(const VidSet matches, Match(filter, request.tenant, &all));
+  reply.matches = all ? directory_.chunks() : matches.size();
+  clock.Stage("filter");
+  if (reply.matches == 0) {
+    reply.plan = "matches";
+    return reply;
+  }
+  const uint32_t ef = request.ef > 0 ? request.ef : space->options().hnsw.ef_search;
+  const auto index = space->index();
+  ASSIGN_OR_RETURN(const Candidates found, FindCandidates(*index, query, request, ef, all ? nullptr : &matches));
+  reply.plan = found.plan;
+  clock.Stage("search");
+  reply.hits.resize(found.neighbors.size());
+  for (size_t i = 0; i < found.neighbors.size(); ++i) {
+    reply.hits[i].vid = found.neighbors[i].vid;
+    reply.hits[i].score = ToScore(found.neighbors[i].distance, space->metric());
+  }
+  RETURN_IF_ERROR(FillHits(request, *space, &reply.hits));
+  clock.Stage("fetch");
+  return reply;
+}
+
+absl::Status CollectionImpl::FillHits(const SearchRequest& request, const VectorSpace& space,
+                                      std::vector<Hit>* hits) const {
+  directory_.Resolve(hits);
+  if (request.include_vector) {
+    std::vector<std::string> keys;
+    for (const Hit& hit : *hits) keys.push_back(VectorKey(record_.id, space.number(), hit.vid));
+    const auto rows = services_->store->MultiGet(Table::kVectors, keys);
+    for (size_t i = 0; i < hits->size(); ++i) {
+      if (absl::IsNotFound(rows[i].status())) continue;  // deleted meanwhile
+      RETURN_IF_ERROR(rows[i].status());
+      ASSIGN_OR_RETURN((*hits)[i].vector, DecodeVector(*rows[i], space.options().dimension,
+                                                       absl::StrCat("vector of vid ", (*hits)[i].vid)));
+    }
+  }
+  if (!request.include_text && !request.include_metadata) return absl::OkStatus();
+  std::vector<std::string> chunk_keys, document_keys;
+  for (const Hit& hit : *hits) {
+    chunk_keys.push_back(ChunkKey(record_.id, hit.vid));
+    document_keys.push_back(DocumentKey(record_.id, request.tenant, hit.document_id));
+  }
+  const auto chunks = services_->store->MultiGet(Table::kChunks, chunk_keys);
+  const auto documents = services_->store->MultiGet(Table::kDocuments, document_keys);
+  std::vector<Hit> kept;
+  for (size_t i = 0; i < hits->size(); ++i) {
+    // A chunk whose document was deleted or replaced while this query ran is no hit any more.
+    if (absl::IsNotFound(chunks[i].status()) || absl::IsNotFound(documents[i].status())) continue;
+    RETURN_IF_ERROR(chunks[i].status());
+    RETURN_IF_ERROR(documents[i].status());
+    Hit& hit = (*hits)[i];
+    ASSIGN_OR_RETURN(ChunkRecord chunk, DecodeChunk(*chunks[i], absl::StrCat("chunk of vid ", hit.vid)));
+    ASSIGN_OR_RETURN(DocumentRecord document, DecodeDocument(*documents[i], hit.document_id));
+    if (request.include_text) {
+      hit.title = std::move(document.title);
+      hit.uri = std::move(document.uri);
+      hit.section = std::move(chunk.section);
+      hit.text = std::move(chunk.text);
+      hit.span = chunk.span;
+    }
+    if (request.include_metadata) hit.metadata = MergeMetadata(document.metadata, chunk.metadata);
+    kept.push_back(std::move(hit));
+  }
+  *hits = std::move(kept);
+  return absl::OkStatus();
+}
+
+}  // namespace larder

@@ -1,0 +1,68 @@
+// The database from the inside: the store, the extents, the collections, and the thread that looks
+// after them.
+#ifndef LARDER_ENGINE_DATABASE_IMPL_H_
+#define LARDER_ENGINE_DATABASE_IMPL_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "engine/collection_impl.h"
+#include "engine/database_services.h"
+#include "larder/database.h"
+#include "larder/kv.h"
+
+namespace larder {
+
+// Thread-safe.
+class DatabaseImpl {
+ public:
+  static absl::StatusOr<std::unique_ptr<DatabaseImpl>> Open(absl::string_view path, const OpenOptions& options);
+  ~DatabaseImpl();
+  absl::Status Close();
+
+  absl::StatusOr<Collection> CreateCollection(absl::string_view name, const CollectionOptions& options);
+  absl::StatusOr<Collection> GetCollection(absl::string_view name) const;
+  std::vector<std::string> ListCollections() const;
+  absl::Status DropCollection(absl::string_view name);
+  KvCache& kv() { return *kv_; }
+
+  absl::StatusOr<DatabaseStats> Stats() const;
+  absl::StatusOr<VerifyReport> Verify() const;
+  absl::Status Compact();
+  absl::StatusOr<BackupInfo> Backup(absl::string_view directory) const;
+
+ private:
+  explicit DatabaseImpl(const OpenOptions& options) : options_(options) {}
+  absl::Status OpenStorage(absl::string_view path);
+  absl::Status OpenCollections();
+  absl::StatusOr<CollectionRecord> MakeRecord(absl::string_view name, CollectionOptions options);
+  absl::StatusOr<std::shared_ptr<Embedder>> LoadEmbedder(const CollectionOptions& options);
+  absl::StatusOr<std::shared_ptr<Embedder>> EmbedderOf(const CollectionRecord& record);
+  std::vector<std::shared_ptr<CollectionImpl>> Collections() const;
+  absl::Status CheckOpen() const;
+  void LookAfter();  // expiry, snapshots, folding
+
+  const OpenOptions options_;
+  DatabaseServices services_;
+  std::unique_ptr<KvCache> kv_;
+
+  absl::Mutex ddl_;  // one create or drop at a time
+  mutable absl::Mutex mutex_;
+  std::map<std::string, std::shared_ptr<CollectionImpl>, std::less<>> collections_ ABSL_GUARDED_BY(mutex_);
+  bool open_ ABSL_GUARDED_BY(mutex_) = true;
+  absl::Mutex embedders_mutex_;
+  std::map<std::string, std::shared_ptr<Embedder>> embedders_ ABSL_GUARDED_BY(embedders_mutex_);
+  absl::Notification stop_;
+  std::thread keeper_;
+};
+
+}  // namespace larder
+
+#endif  // LARDER_ENGINE_DATABASE_IMPL_H_

@@ -1,0 +1,177 @@
+#include "engine/vector_space.h"
+
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/keys.h"
+#include "engine/records.h"
+#include "storage/status_macros.h"
+
+namespace larder {
+namespace {
+
+constexpr size_t kRowsPerRound = 4096;
+// Tombstones are folded out when they are this share of the live vectors.
+constexpr double kFoldShare = 0.25;
+constexpr uint64_t kFoldLeast = 1000;
+
+int Threads() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+// Adds the rows with all cores; a few rows are not worth a thread.
+absl::Status AddRows(index::VectorIndex* index, const std::vector<uint64_t>& vids,
+                     const std::vector<float>& rows, size_t dimension) {
+  const size_t workers = std::min<size_t>(Threads(), vids.size() / 64 + 1);
+  std::vector<absl::Status> status(workers);
+  const auto work = [&](size_t w) {
+    const size_t begin = vids.size() * w / workers, end = vids.size() * (w + 1) / workers;
+    status[w] = index->Add(absl::MakeSpan(vids).subspan(begin, end - begin),
+                           absl::MakeSpan(rows).subspan(begin * dimension, (end - begin) * dimension));
+  };
+  std::vector<std::thread> threads;
+  for (size_t w = 1; w < workers; ++w) threads.emplace_back(work, w);
+  work(0);
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& s : status) RETURN_IF_ERROR(s);
+  return absl::OkStatus();
+}
+
+std::vector<uint64_t> ToVector(const index::VidSet& set) {
+  std::vector<uint64_t> vids;
+  vids.reserve(set.size());
+  set.ForEach([&](uint64_t vid) {
+    vids.push_back(vid);
+    return true;
+  });
+  return vids;
+}
+
+}  // namespace
+
+VectorSpace::VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options)
+    : collection_(collection), number_(number), options_(std::move(options)) {}
+
+index::IndexOptions VectorSpace::OptionsFor(index::Kind kind) const {
+  index::IndexOptions options;
+  options.kind = kind;
+  options.dimension = options_.dimension;
+  options.metric = metric();
+  options.m = options_.hnsw.m;
+  options.ef_construction = options_.hnsw.ef_construction;
+  return options;
+}
+
+std::string VectorSpace::FileName(index::Kind kind) const {
+  return absl::StrCat("space-", number_, kind == index::Kind::kHnsw ? ".hnsw" : ".flat");
+}
+
+index::Kind VectorSpace::TargetKind(uint64_t vectors) const {
+  if (options_.index == IndexKind::kFlat) return index::Kind::kFlat;
+  if (options_.index == IndexKind::kHnsw) return index::Kind::kHnsw;
+  return vectors < kAutoHnswVectors ? index::Kind::kFlat : index::Kind::kHnsw;
+}
+
+std::shared_ptr<index::VectorIndex> VectorSpace::index() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return index_;
+}
+
+VectorSpaceInfo VectorSpace::Info() const {
+  const auto index = this->index();
+  const index::IndexStats stats = index->Stats();
+  VectorSpaceInfo info;
+  info.name = options_.name;
+  info.dimension = options_.dimension;
+  info.metric = options_.metric;
+  info.requested = options_.index;
+  info.serving = index->options().kind == index::Kind::kHnsw ? IndexKind::kHnsw : IndexKind::kFlat;
+  info.vectors = stats.live;
+  info.tombstones = stats.tombstones;
+  info.resident_bytes = stats.resident_bytes;
+  return info;
+}
+
+uint64_t VectorSpace::Load(const std::string& directory, absl::string_view tag, uint64_t covered_vid,
+                           uint64_t expected) {
+  absl::MutexLock lock(&mutex_);
+  for (index::Kind kind : {index::Kind::kHnsw, index::Kind::kFlat}) {
+    if (directory.empty()) break;
+    auto loaded = index::LoadIndex(absl::StrCat(directory, "/", FileName(kind)), OptionsFor(kind));
+    if (!loaded.ok() || loaded->tag != tag) continue;  // damaged or of another time: rebuilt below
+    index_ = std::move(loaded->index);
+    return covered_vid;
+  }
+  index_ = *index::CreateIndex(OptionsFor(TargetKind(expected)));
+  return 0;
+}
+
+absl::Status VectorSpace::AddFromStore(const storage::Store& store, uint64_t from) {
+  const auto index = this->index();
+  std::vector<uint64_t> vids;
+  std::vector<float> rows;
+  const std::string prefix = SpacePrefix(collection_, number_);
+  auto it = store.NewIterator(storage::Table::kVectors, prefix);
+  for (it->Seek(VectorKey(collection_, number_, from)); it->Valid(); it->Next()) {
+    ASSIGN_OR_RETURN(const absl::string_view bytes, it->value());
+    const uint64_t vid = VidOfKey(it->key());
+    ASSIGN_OR_RETURN(const std::vector<float> row,
+                     DecodeVector(bytes, options_.dimension, absl::StrCat("vector of vid ", vid)));
+    vids.push_back(vid);
+    rows.insert(rows.end(), row.begin(), row.end());
+    if (vids.size() < kRowsPerRound) continue;
+    RETURN_IF_ERROR(AddRows(index.get(), vids, rows, options_.dimension));
+    vids.clear();
+    rows.clear();
+  }
+  RETURN_IF_ERROR(it->status());
+  return vids.empty() ? absl::OkStatus() : AddRows(index.get(), vids, rows, options_.dimension);
+}
+
+absl::Status VectorSpace::Add(absl::Span<const uint64_t> vids, absl::Span<const float> vectors) {
+  return index()->Add(vids, vectors);
+}
+
+void VectorSpace::Remove(absl::Span<const uint64_t> vids) { index()->Remove(vids); }
+
+absl::Status VectorSpace::Save(const std::string& directory, absl::string_view tag) const {
+  const auto index = this->index();
+  return index->Save(absl::StrCat(directory, "/", FileName(index->options().kind)), tag);
+}
+
+bool VectorSpace::WantsReplacement(bool fold_all) const {
+  const auto index = this->index();
+  const index::IndexStats stats = index->Stats();
+  if (stats.tombstones > 0 && fold_all) return true;
+  if (stats.tombstones > kFoldLeast && stats.tombstones > kFoldShare * stats.live) return true;
+  // Grows into a graph; shrinking back is not worth a rebuild.
+  return index->options().kind == index::Kind::kFlat && TargetKind(stats.live) == index::Kind::kHnsw;
+}
+
+absl::Status VectorSpace::Replace(absl::Mutex* gate) {
+  if (!replacing_.TryLock()) return absl::OkStatus();
+  const auto unlock = [](absl::Mutex* m) ABSL_NO_THREAD_SAFETY_ANALYSIS { m->Unlock(); };
+  const std::unique_ptr<absl::Mutex, decltype(unlock)> replacing(&replacing_, unlock);
+  const auto old = index();
+  ASSIGN_OR_RETURN(std::shared_ptr<index::VectorIndex> fresh,
+                   old->Rebuild(OptionsFor(TargetKind(old->Stats().live)), Threads()));
+  // Changes went on in the old index meanwhile; with writers held back, catch up and swap.
+  absl::MutexLock hold(gate);
+  index::VidSet missing = old->LiveVids();
+  missing -= fresh->LiveVids();
+  std::vector<float> rows;
+  const std::vector<uint64_t> vids = ToVector(missing);
+  for (uint64_t vid : vids) {
+    ASSIGN_OR_RETURN(const std::vector<float> row, old->Vector(vid));
+    rows.insert(rows.end(), row.begin(), row.end());
+  }
+  if (!vids.empty()) RETURN_IF_ERROR(AddRows(fresh.get(), vids, rows, options_.dimension));
+  index::VidSet gone = fresh->LiveVids();
+  gone -= old->LiveVids();
+  fresh->Remove(ToVector(gone));
+  absl::MutexLock lock(&mutex_);
+  index_ = std::move(fresh);
+  return absl::OkStatus();
+}
+
+}  // namespace larder

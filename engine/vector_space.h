@@ -1,0 +1,68 @@
+// One vector space of a collection: the index that serves it, how it is loaded, grown and replaced.
+#ifndef LARDER_ENGINE_VECTOR_SPACE_H_
+#define LARDER_ENGINE_VECTOR_SPACE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "index/vector_index.h"
+#include "larder/options.h"
+#include "larder/types.h"
+#include "storage/store.h"
+
+namespace larder {
+
+// `auto` serves flat below this many vectors and hnsw above: a scan of so few takes about as long as
+// a graph search, and is exact.
+inline constexpr uint64_t kAutoHnswVectors = 5'000;
+
+// Thread-safe.
+class VectorSpace {
+ public:
+  VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options);
+
+  const VectorSpaceOptions& options() const { return options_; }
+  uint16_t number() const { return number_; }
+  index::Metric metric() const { return static_cast<index::Metric>(options_.metric); }
+
+  // What serves searches now. The pointer stays good while it is held, also when it is replaced.
+  std::shared_ptr<index::VectorIndex> index() const;
+  VectorSpaceInfo Info() const;
+
+  // Loads the snapshot in `directory`, or starts empty if there is none or it is damaged; returns
+  // the first vid that it does not cover. `expected` is how many vectors the store will add.
+  uint64_t Load(const std::string& directory, absl::string_view tag, uint64_t covered_vid, uint64_t expected);
+  // Adds every row of kVectors from vid `from` on, with all cores.
+  absl::Status AddFromStore(const storage::Store& store, uint64_t from);
+
+  absl::Status Add(absl::Span<const uint64_t> vids, absl::Span<const float> vectors);
+  void Remove(absl::Span<const uint64_t> vids);
+
+  absl::Status Save(const std::string& directory, absl::string_view tag) const;
+  // The kind that this many vectors call for.
+  index::Kind TargetKind(uint64_t vectors) const;
+  bool WantsReplacement(bool fold_all) const;
+  // Builds a fresh index beside the old one, then swaps under `gate` held exclusively.
+  absl::Status Replace(absl::Mutex* gate);
+
+ private:
+  index::IndexOptions OptionsFor(index::Kind kind) const;
+  std::string FileName(index::Kind kind) const;
+
+  const uint32_t collection_;
+  const uint16_t number_;
+  const VectorSpaceOptions options_;
+  absl::Mutex replacing_;  // one replacement at a time
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<index::VectorIndex> index_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace larder
+
+#endif  // LARDER_ENGINE_VECTOR_SPACE_H_
