@@ -78,6 +78,7 @@ struct StoreOptions {
   uint64_t block_cache_bytes = 64ull << 20;
   uint64_t write_buffer_bytes = 64ull << 20;
   absl::Duration mark_interval = absl::Seconds(1);
+  absl::Status Validate() const;
 };
 
 // A consistent view; reads through it see one commit. Must not outlive its store.
@@ -90,17 +91,17 @@ class Snapshot {
 class Iterator {
  public:
   virtual ~Iterator() = default;
-  virtual bool Valid() const = 0;      // false at the end of the prefix, or on error
+  virtual bool Valid() const = 0;                // false at the end of the prefix, or on error
   virtual void Seek(absl::string_view key) = 0;  // first key >= key
   virtual void Next() = 0;
-  virtual absl::string_view key() const = 0;             // valid until Next
+  virtual absl::string_view key() const = 0;  // valid until Next
   virtual absl::StatusOr<absl::string_view> value() const = 0;
   virtual absl::Status status() const = 0;  // ask at the end: corruption ends iteration early
 };
 
 struct CommitState {
-  uint64_t commit = 0;                       // number of the last commit, 0 = none yet
-  uint64_t digest = 0;                       // chained over every batch
+  uint64_t commit = 0;  // number of the last commit, 0 = none yet
+  uint64_t digest = 0;  // chained over every batch
   int64_t counters[kCounterCount] = {};
 };
 
@@ -109,14 +110,18 @@ struct StoreStats {
   uint64_t memory_bytes = 0;  // memtables, block cache, table readers
 };
 
-// Thread-safe.
+// Thread-safe, but for Close() and the destructor: they must come last, after every other call has
+// returned and every iterator and snapshot is gone.
 class Store {
  public:
-  // `directory` is the database's: FORMAT, COMMITTED, LOCK and store/ live in it.
+  // `directory` is the database's: FORMAT, COMMITTED, LOCK and store/ live in it. NotFound if there
+  // is no database (and none may be created), Unavailable if another holds it, FailedPrecondition
+  // for a later format, DataLoss if it is damaged or behind its commit mark.
   static absl::StatusOr<std::unique_ptr<Store>> Open(absl::string_view directory,
                                                      const StoreOptions& options);
   virtual ~Store() = default;
-  virtual absl::Status Close() = 0;  // writes the mark; idempotent
+  virtual absl::Status Close() = 0;  // writes the mark; idempotent; then all but this fails
+  virtual const std::string& directory() const = 0;
 
   // Commits `batch`; returns its commit number. Concurrent callers share one sync (group commit).
   // After an I/O error nothing more is acknowledged until the store recovers: ResourceExhausted
@@ -127,14 +132,15 @@ class Store {
   virtual absl::StatusOr<std::string> Get(Table table, absl::string_view key,
                                           const Snapshot* snapshot = nullptr) const = 0;
   // One result a key, in order.
-  virtual std::vector<absl::StatusOr<std::string>> MultiGet(
-      Table table, absl::Span<const std::string> keys, const Snapshot* snapshot = nullptr) const = 0;
+  virtual std::vector<absl::StatusOr<std::string>> MultiGet(Table table, absl::Span<const std::string> keys,
+                                                            const Snapshot* snapshot = nullptr) const = 0;
   // Starts at the first key of `prefix`. An empty prefix is the whole table.
   virtual std::unique_ptr<Iterator> NewIterator(Table table, absl::string_view prefix,
                                                 const Snapshot* snapshot = nullptr) const = 0;
   virtual std::unique_ptr<Snapshot> GetSnapshot() const = 0;
 
   virtual CommitState state() const = 0;
+  virtual absl::StatusOr<CommitState> StateAt(const Snapshot& snapshot) const = 0;
   virtual StoreStats Stats() const = 0;
   virtual absl::Status Compact() = 0;
   // Writes the commit mark now (it is also written every mark_interval and at Close).

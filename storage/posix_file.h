@@ -1,0 +1,72 @@
+// The few file operations that the store does itself, beside RocksDB: small files that appear whole
+// or not at all, directories, locks. Errors name the operation and the path: a full disk
+// is ResourceExhausted, an absent file NotFound, no right PermissionDenied, the rest Unavailable.
+#ifndef LARDER_STORAGE_POSIX_FILE_H_
+#define LARDER_STORAGE_POSIX_FILE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace larder::storage {
+
+absl::Status ErrnoToStatus(int error, absl::string_view operation, absl::string_view path);
+std::string JoinPath(absl::string_view directory, absl::string_view name);
+// "a/b" -> "a"; "b" -> "."; a trailing slash does not count.
+std::string ParentDirectory(absl::string_view path);
+
+// The steps that durability hangs on, replaceable so that tests can fail each one. Thread-safe.
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+  static FileSystem& Posix();
+
+  // Creates or truncates, writes all, fdatasyncs.
+  virtual absl::Status WriteNew(const std::string& path, absl::string_view contents);
+  virtual absl::Status Rename(const std::string& from, const std::string& to);
+  virtual absl::Status SyncDirectory(const std::string& path);
+};
+
+// After a crash at any moment `path` holds either all of `contents` or what it held before. Writes
+// `path`.tmp, renames it and syncs the directory.
+absl::Status WriteFileAtomically(FileSystem& files, const std::string& path, absl::string_view contents);
+
+// ResourceExhausted if it is longer than `max_bytes`. Follows no symbolic link in the last component.
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, uint64_t max_bytes);
+absl::StatusOr<uint64_t> FileSize(const std::string& path);
+// Also true for a dangling symbolic link.
+bool PathExists(const std::string& path);
+// Creates missing parents too, and syncs each directory that gained an entry.
+absl::Status MakeDirectories(FileSystem& files, const std::string& path);
+absl::Status RemoveFileIfPresent(const std::string& path);
+// OK if absent. Follows no symbolic links.
+absl::Status RemoveTree(const std::string& path);
+// Names of the entries, sorted, without "." and "..".
+absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& path);
+// Of all regular files below it.
+uint64_t TreeBytes(const std::string& path);
+
+// An flock that lasts as long as the object. The file stays: deleting it would let two holders lock
+// two different inodes.
+class FileLock {
+ public:
+  // Unavailable, naming the path, if another holder has it (in this process or another).
+  static absl::StatusOr<FileLock> Acquire(const std::string& path);
+  FileLock(FileLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  FileLock& operator=(FileLock&& other) noexcept;
+  ~FileLock() { Release(); }
+  void Release();
+
+ private:
+  explicit FileLock(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+}  // namespace larder::storage
+
+#endif  // LARDER_STORAGE_POSIX_FILE_H_

@@ -1,0 +1,178 @@
+// How the store commits, recovers from a full disk, and keeps its mark.
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "storage/schema.h"
+#include "storage/status_macros.h"
+#include "storage/store_impl.h"
+#include "storage/value_trailer.h"
+#include "storage/write_batch.h"
+
+namespace larder::storage {
+namespace {
+
+constexpr absl::Duration kRecoveryInterval = absl::Milliseconds(200);
+
+rocksdb::Status Replay(const WriteBatch& batch, const Rocks& rocks, rocksdb::WriteBatch* out) {
+  rocksdb::Status status;
+  BatchReader reader(batch.rep());
+  while (status.ok() && reader.Next()) {
+    rocksdb::ColumnFamilyHandle* const table = rocks.handle(reader.table());
+    const rocksdb::Slice first = ToSlice(reader.first()), second = ToSlice(reader.second());
+    switch (reader.op()) {
+      case BatchOp::kPut:
+        status = out->Put(table, first, second);
+        break;
+      case BatchOp::kDelete:
+        status = out->Delete(table, first);
+        break;
+      case BatchOp::kDeleteRange:
+        if (reader.first() < reader.second()) status = out->DeleteRange(table, first, second);
+        break;
+    }
+  }
+  return status;
+}
+
+rocksdb::Status AppendCommitRecord(const CommitRecord& record, const Rocks& rocks, rocksdb::WriteBatch* out) {
+  std::string value = EncodeCommitRecord(record);
+  AppendTrailer(Table::kMeta, kCommitKey, value, &value);
+  return out->Put(rocks.handle(Table::kMeta), ToSlice(kCommitKey), value);
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> StoreImpl::Write(WriteBatch batch, bool sync) {
+  RETURN_IF_ERROR(CheckOpen());
+  return commits_.Write(batch, sync);
+}
+
+absl::StatusOr<uint64_t> StoreImpl::Apply(const std::vector<const WriteBatch*>& group, bool sync) {
+  RETURN_IF_ERROR(RecoverIfFailed());
+  CommitRecord record{identity_, state()};  // only the leader changes the state
+  const uint64_t first = record.state.commit + 1;
+  size_t bytes = 256;
+  for (const WriteBatch* batch : group) bytes += batch->bytes();
+  rocksdb::WriteBatch physical(bytes);
+  rocksdb::Status status;
+  for (const WriteBatch* batch : group) {
+    if (status.ok()) status = Replay(*batch, *rocks_, &physical);
+    record.state = Advance(record.state, *batch);
+  }
+  if (status.ok()) status = AppendCommitRecord(record, *rocks_, &physical);
+  if (!status.ok()) return FromRocks(status, absl::StrCat("assemble commit ", first));
+
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  status = rocks_->db()->Write(options, &physical);
+  if (!status.ok()) return NoteFailure(status, absl::StrCat("write commit ", first));
+  absl::MutexLock lock(&mutex_);
+  state_ = record.state;
+  if (sync) durable_commit_ = state_.commit;
+  return first;
+}
+
+absl::Status StoreImpl::NoteFailure(const rocksdb::Status& status, absl::string_view what) {
+  absl::Status failure = FromRocks(status, absl::StrCat(layout_.directory, ": ", what));
+  if (!absl::IsResourceExhausted(failure)) {
+    failure =
+        absl::Status(failure.code(), absl::StrCat(failure.message(), "; writes stop until it is reopened"));
+  }
+  absl::MutexLock lock(&mutex_);
+  if (failure_.ok() || absl::IsResourceExhausted(failure_)) failure_ = failure;
+  return failure_;
+}
+
+absl::Status StoreImpl::RecoverIfFailed() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (failure_.ok()) return absl::OkStatus();
+    const absl::Time now = absl::Now();
+    if (!absl::IsResourceExhausted(failure_) || now < next_recovery_) return failure_;
+    next_recovery_ = now + kRecoveryInterval;
+  }
+  // RocksDB may have recovered by itself already (SstFileManager), or be about to (Busy).
+  rocksdb::Status resumed = rocks_->db()->Resume();
+  absl::Status status = resumed.ok() ? StartNewLog() : FromRocks(resumed, "resume after a full disk");
+  absl::StatusOr<CommitRecord> record = ReadCommitRecord(*rocks_);
+  if (status.ok()) status = record.status();
+  absl::MutexLock lock(&mutex_);
+  if (!status.ok()) return failure_;
+  state_ = record->state;
+  durable_commit_ = state_.commit;
+  failure_ = absl::OkStatus();
+  return absl::OkStatus();
+}
+
+// The log may end in half a record, and recovery would stop there: nothing may follow it. Writing
+// past the log makes the flush of an empty store a real one, and a flush begins a new log.
+absl::Status StoreImpl::StartNewLog() {
+  ASSIGN_OR_RETURN(const CommitRecord record, ReadCommitRecord(*rocks_));
+  rocksdb::WriteBatch batch;
+  RETURN_IF_ERROR(FromRocks(AppendCommitRecord(record, *rocks_, &batch), "assemble the commit record"));
+  rocksdb::WriteOptions past_the_log;
+  past_the_log.disableWAL = true;
+  RETURN_IF_ERROR(FromRocks(rocks_->db()->Write(past_the_log, &batch), "write the commit record"));
+  return rocks_->Flush();
+}
+
+CommitState StoreImpl::state() const {
+  absl::MutexLock lock(&mutex_);
+  return state_;
+}
+
+void StoreImpl::MarkLoop() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.mark_interval)) return;
+    }
+    WriteMark().IgnoreError();  // the old mark holds; tried again next time, and Close reports
+  }
+}
+
+absl::Status StoreImpl::MakeDurable(CommitState* state) {
+  {
+    absl::MutexLock lock(&mutex_);
+    *state = state_;
+    if (durable_commit_ >= state_.commit) return absl::OkStatus();
+    // After a failed sync a second one may succeed although the pages are gone.
+    if (!failure_.ok()) return failure_;
+  }
+  const rocksdb::Status synced = rocks_->db()->SyncWAL();
+  if (!synced.ok()) return NoteFailure(synced, "sync the log");
+  absl::MutexLock lock(&mutex_);
+  durable_commit_ = std::max(durable_commit_, state->commit);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ManifestPosition> StoreImpl::LiveManifest() const {
+  std::vector<std::string> files;
+  ManifestPosition manifest;
+  RETURN_IF_ERROR(FromRocks(rocks_->db()->GetLiveFiles(files, &manifest.bytes, /*flush_memtable=*/false),
+                            "list the store's files"));
+  for (const std::string& file : files) {
+    absl::string_view name = file;
+    if (absl::ConsumePrefix(&name, "/MANIFEST-") && absl::SimpleAtoi(name, &manifest.number)) return manifest;
+  }
+  return absl::InternalError("RocksDB's live files hold no manifest");
+}
+
+absl::Status StoreImpl::WriteMark() {
+  RETURN_IF_ERROR(CheckOpen());
+  absl::MutexLock lock(&mark_mutex_);
+  CommitMark mark{{identity_, {}}, {}};
+  RETURN_IF_ERROR(MakeDurable(&mark.record.state));
+  ASSIGN_OR_RETURN(mark.manifest, LiveManifest());
+  if (last_mark_ && last_mark_->manifest == mark.manifest &&
+      SameState(last_mark_->record.state, mark.record.state)) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(WriteMarkFile(files_, layout_.committed, mark));
+  last_mark_ = mark;
+  return absl::OkStatus();
+}
+
+}  // namespace larder::storage
