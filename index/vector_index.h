@@ -36,9 +36,9 @@ struct IndexOptions {
   Kind kind = Kind::kHnsw;
   uint32_t dimension = 0;
   Metric metric = Metric::kCosine;
-  uint32_t m = 16;                 // hnsw: links per node and layer
+  uint32_t m = 16;  // hnsw: links per node and layer
   uint32_t ef_construction = 200;
-  uint64_t seed = 42;              // hnsw: level generator
+  uint64_t seed = 42;  // hnsw: level generator
   absl::Status Validate() const;
 };
 
@@ -70,8 +70,8 @@ class VectorIndex {
   virtual absl::StatusOr<std::vector<Neighbor>> Search(absl::Span<const float> query,
                                                        const SearchParams& params) const = 0;
   // Exact: the k best among `candidates` (those that are live here).
-  virtual absl::StatusOr<std::vector<Neighbor>> Score(absl::Span<const float> query,
-                                                      const VidSet& candidates, uint32_t k) const = 0;
+  virtual absl::StatusOr<std::vector<Neighbor>> Score(absl::Span<const float> query, const VidSet& candidates,
+                                                      uint32_t k) const = 0;
 
   // The vector as the index holds it (normalised under cosine); NotFound if not live.
   virtual absl::StatusOr<std::vector<float>> Vector(Vid vid) const = 0;
@@ -84,7 +84,8 @@ class VectorIndex {
   virtual absl::Status Save(const std::string& path, absl::string_view tag) const = 0;
   virtual IndexStats Stats() const = 0;
   // A fresh index without tombstones, of the same or another kind. Searches go on meanwhile.
-  virtual absl::StatusOr<std::unique_ptr<VectorIndex>> Rebuild(const IndexOptions& options, int threads) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<VectorIndex>> Rebuild(const IndexOptions& options,
+                                                               int threads) const = 0;
 };
 
 absl::StatusOr<std::unique_ptr<VectorIndex>> CreateIndex(const IndexOptions& options);

@@ -1,0 +1,216 @@
+#include "index/flat_index.h"
+
+#include <algorithm>
+#include <limits>
+#include <new>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "index/batch_scorer.h"
+#include "index/rebuild.h"
+#include "index/top_k.h"
+#include "index/vector_math.h"
+#include "storage/status_macros.h"
+
+namespace larder::index {
+namespace {
+
+// A filter with fewer than one in so many of the rows is looked up vid by vid; a larger one is
+// tested along the scan.
+constexpr uint64_t kSparseFilter = 8;
+
+template <typename T>
+void ReserveMore(size_t more, std::vector<T>* values) {
+  const size_t needed = values->size() + more;
+  if (needed > values->capacity()) values->reserve(std::max(needed, values->size() + values->size() / 2));
+}
+
+}  // namespace
+
+FlatIndex::FlatIndex(const IndexOptions& options)
+    : options_(options), kernels_(SelectKernels(FormOf(options.metric))), rows_(options.dimension) {}
+
+absl::Status FlatIndex::Reserve(size_t more) {
+  if (more > std::numeric_limits<uint32_t>::max() - vids_.size()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("flat index: ", vids_.size(), " and ", more, " more rows exceed its 2^32"));
+  }
+  try {
+    rows_.Reserve(vids_.size() + more);
+    ReserveMore(more, &vids_);
+    ReserveMore(more, &removed_);
+    row_of_.reserve(vids_.size() + more);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat("flat index: no memory for ", more, " more rows"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FlatIndex::Add(absl::Span<const Vid> vids, absl::Span<const float> vectors) {
+  RETURN_IF_ERROR(CheckAdd(vids, vectors, options_.dimension));
+  absl::MutexLock writer(&writer_mutex_);
+  absl::WriterMutexLock lock(&mutex_);
+  RETURN_IF_ERROR(Reserve(vids.size()));
+  const size_t base = vids_.size();
+  for (size_t i = 0; i < vids.size(); ++i) {
+    if (row_of_.try_emplace(vids[i], base + i).second) continue;
+    for (size_t j = 0; j < i; ++j) row_of_.erase(vids[j]);
+    return absl::AlreadyExistsError(absl::StrCat("add: vid ", vids[i], " was added before"));
+  }
+  for (size_t i = 0; i < vids.size(); ++i) {
+    const auto vector = vectors.subspan(i * options_.dimension, options_.dimension);
+    Canonicalize(vector, options_.metric, rows_.Append());
+    vids_.push_back(vids[i]);
+    removed_.push_back(0);
+  }
+  return absl::OkStatus();
+}
+
+void FlatIndex::Remove(absl::Span<const Vid> vids) {
+  absl::MutexLock writer(&writer_mutex_);
+  absl::WriterMutexLock lock(&mutex_);
+  for (Vid vid : vids) {
+    const auto it = row_of_.find(vid);
+    if (it == row_of_.end() || removed_[it->second]) continue;
+    removed_[it->second] = 1;
+    ++tombstones_;
+  }
+}
+
+const float* FlatIndex::Find(Vid vid) const {
+  const auto it = row_of_.find(vid);
+  return it == row_of_.end() || removed_[it->second] ? nullptr : rows_[it->second];
+}
+
+void FlatIndex::Scan(const std::vector<float>& query, const VidSet* filter, TopK* top) const {
+  BatchScorer scorer(kernels_, query, top);
+  for (size_t row = 0; row < vids_.size(); ++row) {
+    if (removed_[row] || (filter != nullptr && !filter->Contains(vids_[row]))) continue;
+    scorer.Add(vids_[row], rows_[row]);
+  }
+  scorer.Flush();
+}
+
+void FlatIndex::ScoreSet(const std::vector<float>& query, const VidSet& candidates, TopK* top) const {
+  BatchScorer scorer(kernels_, query, top);
+  candidates.ForEach([&](Vid vid) ABSL_NO_THREAD_SAFETY_ANALYSIS {  // under the caller's lock
+    if (const float* row = Find(vid); row != nullptr) scorer.Add(vid, row);
+    return true;
+  });
+  scorer.Flush();
+}
+
+absl::StatusOr<std::vector<Neighbor>> FlatIndex::Search(absl::Span<const float> query,
+                                                        const SearchParams& params) const {
+  if (params.k == 0) return absl::InvalidArgumentError("search: expected k of at least 1, found 0");
+  ASSIGN_OR_RETURN(const std::vector<float> prepared, PrepareQuery(query, options_));
+  absl::ReaderMutexLock lock(&mutex_);
+  TopK top(params.k, vids_.size() - tombstones_);
+  if (params.filter != nullptr && params.filter->size() < vids_.size() / kSparseFilter) {
+    ScoreSet(prepared, *params.filter, &top);
+  } else {
+    Scan(prepared, params.filter, &top);
+  }
+  return std::move(top).Take();
+}
+
+absl::StatusOr<std::vector<Neighbor>> FlatIndex::Score(absl::Span<const float> query,
+                                                       const VidSet& candidates, uint32_t k) const {
+  return Search(query, {.k = k, .filter = &candidates});
+}
+
+absl::StatusOr<std::vector<float>> FlatIndex::Vector(Vid vid) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const float* row = Find(vid);
+  if (row == nullptr) return absl::NotFoundError(absl::StrCat("vid ", vid, " is not in the index"));
+  return std::vector<float>(row, row + options_.dimension);
+}
+
+bool FlatIndex::Contains(Vid vid) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return Find(vid) != nullptr;
+}
+
+VidSet FlatIndex::LiveVids() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  VidSet live;
+  for (size_t row = 0; row < vids_.size(); ++row) {
+    if (!removed_[row]) live.Add(vids_[row]);
+  }
+  return live;
+}
+
+IndexStats FlatIndex::Stats() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  constexpr uint64_t kMapEntry = sizeof(Vid) + sizeof(uint32_t) + 5;  // slot of 16 and its control byte
+  return {.live = vids_.size() - tombstones_,
+          .tombstones = tombstones_,
+          .resident_bytes = sizeof(*this) + rows_.bytes() + vids_.capacity() * sizeof(Vid) +
+                            removed_.capacity() + row_of_.capacity() * kMapEntry};
+}
+
+absl::Status FlatIndex::Save(const std::string& path, absl::string_view tag) const {
+  ASSIGN_OR_RETURN(SnapshotWriter writer, SnapshotWriter::Create(path));
+  absl::MutexLock hold_writers(&writer_mutex_);
+  absl::ReaderMutexLock lock(&mutex_);
+  writer.BeginSection(SectionId::kTag);
+  writer.Append(tag);
+  writer.BeginSection(SectionId::kVids);
+  writer.Append(vids_.data(), vids_.size() * sizeof(Vid));
+  writer.BeginSection(SectionId::kTombstones);
+  writer.Append(removed_.data(), removed_.size());
+  writer.BeginSection(SectionId::kRows);
+  for (size_t row = 0; row < rows_.size(); row += rows_.Contiguous(row)) {
+    writer.Append(rows_[row], rows_.Contiguous(row) * options_.dimension * sizeof(float));
+  }
+  return writer.Finish({.options = options_, .count = vids_.size()});
+}
+
+absl::Status FlatIndex::ReadRows(SnapshotReader* reader) {
+  const uint64_t count = reader->header().count;
+  RETURN_IF_ERROR(reader->BeginSection(SectionId::kVids, sizeof(Vid), count));
+  RETURN_IF_ERROR(Reserve(count));  // no more than the file holds
+  vids_.resize(count);
+  RETURN_IF_ERROR(reader->Read(vids_.data(), count * sizeof(Vid)));
+  RETURN_IF_ERROR(reader->EndSection());
+  RETURN_IF_ERROR(reader->BeginSection(SectionId::kTombstones, 1, count));
+  removed_.resize(count);
+  RETURN_IF_ERROR(reader->Read(removed_.data(), count));
+  RETURN_IF_ERROR(reader->EndSection());
+  for (size_t row = 0; row < count; ++row) {
+    if (removed_[row] > 1)
+      return reader->Damaged(absl::StrCat("row ", row, ": a tombstone of ", removed_[row]));
+    tombstones_ += removed_[row];
+    if (!row_of_.try_emplace(vids_[row], row).second) {
+      return reader->Damaged(absl::StrCat("row ", row, ": vid ", vids_[row], " appears twice"));
+    }
+  }
+  const uint64_t row_bytes = options_.dimension * sizeof(float);
+  RETURN_IF_ERROR(reader->BeginSection(SectionId::kRows, row_bytes, count));
+  for (size_t row = 0; row < count; ++row) RETURN_IF_ERROR(reader->Read(rows_.Append(), row_bytes));
+  return reader->EndSection();
+}
+
+absl::StatusOr<std::unique_ptr<VectorIndex>> FlatIndex::Load(SnapshotReader* reader) {
+  auto index = std::make_unique<FlatIndex>(reader->header().options);
+  absl::WriterMutexLock lock(&index->mutex_);
+  RETURN_IF_ERROR(index->ReadRows(reader));
+  return index;
+}
+
+absl::StatusOr<std::unique_ptr<VectorIndex>> FlatIndex::Rebuild(const IndexOptions& options,
+                                                                int threads) const {
+  RETURN_IF_ERROR(CheckRebuild(options_, options, threads));
+  const auto copy = [this](std::vector<Vid>* vids, std::vector<float>* vectors) {
+    absl::ReaderMutexLock lock(&mutex_);
+    vectors->clear();
+    std::erase_if(*vids, [&](Vid vid) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      const float* row = Find(vid);
+      if (row != nullptr) vectors->insert(vectors->end(), row, row + options_.dimension);
+      return row == nullptr;
+    });
+  };
+  return BuildFrom(LiveVids(), copy, options, threads);
+}
+
+}  // namespace larder::index
