@@ -132,13 +132,13 @@ void Progress::MaybePrint(bool final) {
   if (!final && now - printed_ < (terminal_ ? kTerminalInterval : kLogInterval)) return;
   printed_ = now;
   ProgressState state{.label = options_.label,
-                      .note = note_,
                       .unit = options_.unit,
                       .done = done_,
                       .total = total_,
                       .per_second = Rate(now),
                       .elapsed = now - start_,
-                      .final = final};
+                      .final = final,
+                      .note = note_};
   if (final && state.elapsed > absl::ZeroDuration()) {
     state.per_second =
         static_cast<double>(done_ - options_.already_done) / absl::ToDoubleSeconds(state.elapsed);

@@ -68,12 +68,13 @@ class Progress {
 };
 
 struct ProgressState {
-  std::string label = {}, note = {};
+  std::string label = {};
   ProgressUnit unit = ProgressUnit::kItems;
   uint64_t done = 0, total = 0;
   double per_second = 0;
   absl::Duration elapsed = absl::ZeroDuration();
   bool final = false;
+  std::string note = {};
 };
 // One line without its end: "ingest  42% [####      ] 42.0 MiB/100.0 MiB, 8.4 MiB/s, 7 s left".
 std::string ProgressLine(const ProgressState& state, bool with_bar);
