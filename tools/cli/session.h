@@ -1,0 +1,75 @@
+// What every command shares: where the database is, how to print, what to do once the arguments
+// have been read. Single-threaded.
+#ifndef LARDER_TOOLS_CLI_SESSION_H_
+#define LARDER_TOOLS_CLI_SESSION_H_
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "tools/backend.h"
+#include "tools/cli/json.h"
+
+namespace larder::tools {
+
+inline constexpr int kExitError = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitProblems = 3;  // verify found some
+
+class Session {
+ public:
+  using Action = std::function<absl::Status()>;
+
+  // Adds a command with its one-line description and an example that its help ends with.
+  // `needs_database` gives it --db, --server and their kin; every command has --json.
+  CLI::App* AddCommand(CLI::App& parent, const std::string& name, const std::string& description,
+                       const std::string& example, bool needs_database = true);
+  // The options that AddCommand adds; for the program itself, so that they may stand first.
+  void AddDatabaseOptions(CLI::App& app);
+  void AddJsonOption(CLI::App& app);
+  // `action` runs after parsing, if `command` is the one that was called.
+  void OnCall(CLI::App* command, Action action);
+
+  // Runs the chosen action, closes the database, reports a failure on standard error. Returns the
+  // exit code.
+  int Run();
+
+  // The database named by the options, else by $LARDER_DB or $LARDER_SERVER. Owned by the session.
+  absl::StatusOr<Backend*> Open(bool create_if_missing = false);
+  // The directory behind --db, for commands that only work on one.
+  absl::StatusOr<std::string> LocalDirectory();
+
+  bool json() const { return json_; }
+  void Print(absl::string_view text);
+  void Print(const Json& json);
+  void set_exit_code(int code) { exit_code_ = code; }
+  // For arguments that are each fine but do not fit together: exit code 2.
+  absl::Status Usage(absl::string_view message);
+
+ private:
+  absl::Status ResolveAddress();
+
+  Address address_;
+  bool json_ = false;
+  int exit_code_ = 0;
+  Action action_;
+  std::unique_ptr<Backend> backend_;
+};
+
+// One for each group of commands.
+void AddCollectionCommands(CLI::App& app, Session& session);
+void AddDocumentCommands(CLI::App& app, Session& session);
+void AddPutCommand(CLI::App& app, Session& session);
+void AddSearchCommand(CLI::App& app, Session& session);
+void AddAdminCommands(CLI::App& app, Session& session);
+void AddBackupCommands(CLI::App& app, Session& session);
+void AddRepairCommand(CLI::App& app, Session& session);
+void AddKvCommands(CLI::App& app, Session& session);
+
+}  // namespace larder::tools
+
+#endif  // LARDER_TOOLS_CLI_SESSION_H_
