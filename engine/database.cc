@@ -166,7 +166,7 @@ void DatabaseImpl::LookAfter() {
       collection->Fold(false).IgnoreError();
       if (collection->changes_since_snapshot() >= options_.snapshot_every) collection->TakeSnapshot().IgnoreError();
     }
-    services_.kv->ExpireIdle();
+    services_.kv->ExpireSessions();
   }
 }
 
