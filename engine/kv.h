@@ -42,6 +42,9 @@ class KvCache {
   absl::Status PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v);
   absl::Status PutCommit(KvPutHandle handle);
   absl::Status PutAbort(KvPutHandle handle);
+  // Gives an entry that is there more owners, so that it lives until the last of them is deleted; an
+  // entry that had none becomes theirs. Returns how many were new. NotFound on a miss.
+  absl::StatusOr<uint32_t> AddOwners(const KvKey& key, absl::Span<const KvOwner> owners);
 
   // One answer a key, in order; never fails for a key that is merely absent.
   absl::StatusOr<std::vector<KvLookup>> Lookup(absl::Span<const KvKey> keys) const;

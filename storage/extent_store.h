@@ -38,6 +38,12 @@ struct ExtentOwner {
   std::string key;
 };
 
+struct ExtentMove {
+  ExtentPointer from, to;
+};
+// Let go once the batch has been written, or will not be.
+using RelocateGuard = std::shared_ptr<const void>;
+
 struct ExtentStoreOptions {
   uint64_t file_bytes = 256ull << 20;  // a file is sealed when it reaches this
   uint32_t queue_depth = 64;           // reads in flight
@@ -73,10 +79,12 @@ class ExtentStore {
   virtual std::vector<absl::StatusOr<std::string>> Read(absl::Span<const ExtentPointer> pointers) const = 0;
 
   // Copies live extents out of files that are less than half live and deletes those files.
-  // `relocate` must patch, in `batch`, the record of `owner`: it holds `from` and shall hold `to`;
-  // false = the owner no longer holds it. Called with no lock held.
-  using Relocate = std::function<absl::StatusOr<bool>(const ExtentOwner& owner, const ExtentPointer& from,
-                                                      const ExtentPointer& to, WriteBatch* batch)>;
+  // `relocate` gets every extent of one owner that moves out of one file, once, and must patch, in
+  // `batch`, the owner's record: it holds each `from` and shall hold each `to`. It returns a guard that
+  // keeps the record from being changed by others until the batch, which holds this owner's moves only,
+  // has been written; null = the owner no longer holds them. Called with no lock held.
+  using Relocate = std::function<absl::StatusOr<RelocateGuard>(
+      const ExtentOwner& owner, absl::Span<const ExtentMove> moves, WriteBatch* batch)>;
   virtual absl::StatusOr<uint64_t> CollectGarbage(const Relocate& relocate) = 0;  // bytes freed
 
   // Recomputes every live extent's checksum; also finds overlaps and extents past a file's end.
