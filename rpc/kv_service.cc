@@ -1,0 +1,198 @@
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "larder/v1/kv.grpc.pb.h"
+#include "proto/convert.h"
+#include "proto/kv_parts.h"
+#include "rpc/call.h"
+#include "rpc/services.h"
+#include "storage/status_macros.h"
+
+namespace larder {
+namespace {
+
+using grpc::ServerContext;
+
+// Layers that Get reads from the engine at once: enough for it to overlap its reads, little enough
+// to keep a long entry from lying in memory whole.
+constexpr uint64_t kBatchBytes = uint64_t{16} << 20;
+
+// Receives one layer; the share holds what it announced.
+class LayerReceiver {
+ public:
+  LayerReceiver(Admission* admission, uint64_t max_bytes) : admission_(admission), assembler_(max_bytes) {}
+
+  absl::Status Add(const v1::PutLayerRequest& request) {
+    if (assembler_.empty()) handle_ = request.handle();
+    if (request.handle() != handle_) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("PutLayer: handle ", request.handle(), " after ", handle_, " in one call"));
+    }
+    if (assembler_.complete()) return absl::InvalidArgumentError("PutLayer: more than one layer in one call");
+    RETURN_IF_ERROR(assembler_.Add(request.part()));
+    const uint64_t announced = assembler_.announced_bytes();
+    if (announced > held_bytes_) {
+      ASSIGN_OR_RETURN(Quota::Share share, admission_->bytes.Take(announced - held_bytes_));
+      shares_.push_back(std::move(share));
+      held_bytes_ = announced;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status PutTo(KvCache* kv) {
+    if (!assembler_.complete())
+      return absl::InvalidArgumentError("PutLayer: the call ended within the layer");
+    const KvLayer layer = assembler_.Take();
+    return kv->PutLayer(handle_, layer.layer, layer.k, layer.v);
+  }
+
+ private:
+  Admission* const admission_;
+  LayerAssembler assembler_;
+  KvPutHandle handle_ = 0;
+  uint64_t held_bytes_ = 0;
+  std::vector<Quota::Share> shares_;  // of K, of V
+};
+
+class KvService final : public v1::Kv::Service {
+ public:
+  explicit KvService(const ServiceContext& context) : context_(context) {}
+
+  grpc::Status RegisterProfile(ServerContext* call, const v1::RegisterProfileRequest* request,
+                               v1::RegisterProfileReply* reply) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(const KvProfile profile, FromProto(request->profile()));
+      ASSIGN_OR_RETURN(*reply->mutable_profile_id(), kv().RegisterProfile(profile));
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::Status GetProfile(ServerContext* call, const v1::GetProfileRequest* request,
+                          v1::GetProfileReply* reply) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(const KvProfile profile, kv().GetProfile(request->profile_id()));
+      return ToProto(profile, reply->mutable_profile());
+    });
+  }
+
+  grpc::Status ListProfiles(ServerContext* call, const v1::ListProfilesRequest*,
+                            v1::ListProfilesReply* reply) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(std::vector<std::string> ids, kv().ListProfiles());
+      for (std::string& id : ids) reply->add_profile_ids(std::move(id));
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::Status PutBegin(ServerContext* call, const v1::PutBeginRequest* request,
+                        v1::PutBeginReply* reply) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(const KvPutHandle handle, kv().PutBegin(FromProto(*request)));
+      reply->set_handle(handle);
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::Status PutLayer(ServerContext* call, grpc::ServerReader<v1::PutLayerRequest>* reader,
+                        v1::PutLayerReply*) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      LayerReceiver receiver(context_.admission, context_.max_layer_bytes);
+      v1::PutLayerRequest request;
+      while (reader->Read(&request)) RETURN_IF_ERROR(receiver.Add(request));
+      RETURN_IF_ERROR(CheckStillWanted(*call));
+      return receiver.PutTo(&kv());
+    });
+  }
+
+  grpc::Status PutCommit(ServerContext* call, const v1::PutCommitRequest* request,
+                         v1::PutCommitReply*) override {
+    return Serve(call, context_.admission,
+                 [&]() -> absl::Status { return kv().PutCommit(request->handle()); });
+  }
+
+  grpc::Status PutAbort(ServerContext* call, const v1::PutAbortRequest* request,
+                        v1::PutAbortReply*) override {
+    return Serve(call, context_.admission,
+                 [&]() -> absl::Status { return kv().PutAbort(request->handle()); });
+  }
+
+  grpc::Status Lookup(ServerContext* call, const v1::LookupRequest* request,
+                      v1::LookupReply* reply) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      RETURN_IF_ERROR(CheckBatch("keys", request->keys_size()));
+      std::vector<KvKey> keys;
+      keys.reserve(request->keys_size());
+      for (const v1::KvKey& key : request->keys()) keys.push_back(FromProto(key));
+      ASSIGN_OR_RETURN(const std::vector<KvLookup> lookups, kv().Lookup(keys));
+      for (const KvLookup& lookup : lookups) ToProto(lookup, reply->add_answers());
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::Status Get(ServerContext* call, const v1::KvGetRequest* request,
+                   grpc::ServerWriter<v1::KvPart>* writer) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      const KvKey key = FromProto(request->key());
+      ASSIGN_OR_RETURN(const KvProfile profile, kv().GetProfile(key.profile_id));
+      const uint64_t layer_bytes = std::max<uint64_t>(1, 2 * profile.LayerBytes(key.tokens.size()));
+      const uint64_t first = request->first_layer();
+      const uint64_t end = request->layers() == 0 ? profile.layers : first + request->layers();
+      if (first >= end || end > profile.layers) {  // the engine says what is wrong
+        return Send(call, key, request->first_layer(), request->layers(), layer_bytes, writer);
+      }
+      const uint64_t batch = std::max<uint64_t>(1, kBatchBytes / layer_bytes);
+      for (uint64_t layer = first; layer < end; layer += batch) {
+        const uint64_t count = std::min(batch, end - layer);
+        RETURN_IF_ERROR(Send(call, key, static_cast<uint32_t>(layer), static_cast<uint32_t>(count),
+                             count * layer_bytes, writer));
+      }
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::Status Plan(ServerContext* call, const v1::PlanRequest* request, v1::PlanReply* reply) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      RETURN_IF_ERROR(CheckBatch("chunks", request->chunks_size()));
+      ASSIGN_OR_RETURN(const KvPlan plan, kv().Plan(FromProto(*request)));
+      ToProto(plan, reply);
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::Status Delete(ServerContext* call, const v1::KvDeleteRequest* request,
+                      v1::KvDeleteReply* reply) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(const bool existed, kv().Delete(FromProto(request->key())));
+      reply->set_existed(existed);
+      return absl::OkStatus();
+    });
+  }
+
+ private:
+  KvCache& kv() { return context_.database->kv(); }
+
+  absl::Status Send(ServerContext* call, const KvKey& key, uint32_t first, uint32_t count, uint64_t bytes,
+                    grpc::ServerWriter<v1::KvPart>* writer) {
+    RETURN_IF_ERROR(CheckStillWanted(*call));
+    ASSIGN_OR_RETURN(const Quota::Share share, context_.admission->bytes.Take(bytes));
+    ASSIGN_OR_RETURN(const std::vector<KvLayer> layers, kv().Get(key, first, count));
+    for (const KvLayer& layer : layers) {
+      const bool sent = SplitLayer(layer.layer, layer.k, layer.v,
+                                   [&](const v1::KvPart& part) { return writer->Write(part); });
+      if (!sent) return absl::CancelledError("the reader went away");
+    }
+    return absl::OkStatus();
+  }
+
+  const ServiceContext context_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeKvService(const ServiceContext& context) {
+  return std::make_unique<KvService>(context);
+}
+
+}  // namespace larder
