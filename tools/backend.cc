@@ -8,7 +8,7 @@ absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const Address& address, boo
         "name one database: --db DIR (or $LARDER_DB) or --server HOST:PORT (or $LARDER_SERVER)");
   }
   if (!address.db.empty()) return OpenLocalBackend(address.db, create_if_missing);
-  return OpenRemoteBackend(address);
+  return OpenRemoteBackend(address.server);
 }
 
 }  // namespace larder::tools

@@ -66,23 +66,21 @@ class Backend {
   virtual absl::Status Compact() = 0;
   // `place`: a directory (local), a name under the server's backup directory (remote).
   virtual absl::StatusOr<BackupInfo> Backup(absl::string_view place) = 0;
+  virtual absl::StatusOr<std::vector<BackupInfo>> ListBackups(absl::string_view place) = 0;
 
   // Writes what is to be written and ends; a local database reports here what closing it failed at.
   virtual absl::Status Close() = 0;
 };
 
-// Where the database is. Exactly one of `db` and `server`.
+// Where the database is. Exactly one of the two.
 struct Address {
-  std::string db;                              // directory
-  std::string server;                          // host:port
-  std::string api_key_env = "LARDER_API_KEY";  // the variable that holds the server's key, if it is set
-  std::string tls_ca;                          // file of PEM certificates; "" = the system's, if `tls`
-  bool tls = false;
+  std::string db;      // directory
+  std::string server;  // host:port
 };
 
 // NotFound if there is no database and `create_if_missing` is false: then nothing is created.
 absl::StatusOr<std::unique_ptr<Backend>> OpenLocalBackend(const std::string& db, bool create_if_missing);
-absl::StatusOr<std::unique_ptr<Backend>> OpenRemoteBackend(const Address& address);
+absl::StatusOr<std::unique_ptr<Backend>> OpenRemoteBackend(const std::string& server);
 absl::StatusOr<std::unique_ptr<Backend>> OpenBackend(const Address& address, bool create_if_missing = false);
 
 }  // namespace larder::tools

@@ -2,6 +2,7 @@
 
 #include "storage/status_macros.h"
 #include "tools/backend.h"
+#include "tools/kv_put.h"
 
 namespace larder::tools {
 namespace {
@@ -81,16 +82,7 @@ class LocalBackend : public Backend {
   absl::StatusOr<std::vector<std::string>> ListProfiles() override { return database_->kv().ListProfiles(); }
 
   absl::Status PutKv(const KvPutRequest& request, absl::Span<const KvLayer> layers) override {
-    KvCache& kv = database_->kv();
-    ASSIGN_OR_RETURN(const KvPutHandle handle, kv.PutBegin(request));
-    absl::Status status;
-    for (const KvLayer& layer : layers) {
-      status = kv.PutLayer(handle, layer.layer, layer.k, layer.v);
-      if (!status.ok()) break;
-    }
-    if (status.ok()) status = kv.PutCommit(handle);
-    if (!status.ok()) kv.PutAbort(handle).IgnoreError();  // the first failure is the one to report
-    return status;
+    return PutLayers(database_->kv(), request, layers);
   }
 
   absl::StatusOr<std::vector<KvLookup>> LookupKv(absl::Span<const KvKey> keys) override {
@@ -111,6 +103,9 @@ class LocalBackend : public Backend {
   absl::StatusOr<VerifyReport> Verify() override { return database_->Verify(); }
   absl::Status Compact() override { return database_->Compact(); }
   absl::StatusOr<BackupInfo> Backup(absl::string_view place) override { return database_->Backup(place); }
+  absl::StatusOr<std::vector<BackupInfo>> ListBackups(absl::string_view place) override {
+    return Database::ListBackups(place);
+  }
   absl::Status Close() override { return database_->Close(); }
 
  private:

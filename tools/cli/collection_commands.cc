@@ -1,5 +1,4 @@
 // create, describe, list, drop.
-#include <nlohmann/json.hpp>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -75,7 +74,7 @@ absl::Status PrintDescription(Session& session, Backend& backend, const std::str
   if (session.json()) {
     Json json = ToJson(description.info);
     json["options"] = ToJson(description.options);
-    session.Print(json);
+    session.PrintJson(json);
   } else {
     session.Print(Described(description));
   }
@@ -141,7 +140,7 @@ absl::Status RunList(Session& session) {
   Table table({"collection", "documents", "chunks"});
   for (const std::string& name : names) {
     ASSIGN_OR_RETURN(const CollectionDescription description, backend->DescribeCollection(name));
-    if (session.json()) session.Print(ToJson(description.info));
+    if (session.json()) session.PrintJson(ToJson(description.info));
     table.Add({name, Thousands(description.info.documents), Thousands(description.info.chunks)});
   }
   if (!session.json()) session.Print(names.empty() ? "no collections\n" : table.ToString());
@@ -151,11 +150,7 @@ absl::Status RunList(Session& session) {
 absl::Status RunDrop(Session& session, const std::string& name) {
   ASSIGN_OR_RETURN(Backend * backend, session.Open());
   RETURN_IF_ERROR(backend->DropCollection(name));
-  if (session.json()) {
-    session.Print(Json{{"dropped", name}});
-  } else {
-    session.Print(absl::StrCat("dropped ", name, "\n"));
-  }
+  session.Show(Json{{"dropped", name}}, absl::StrCat("dropped ", name, "\n"));
   return absl::OkStatus();
 }
 

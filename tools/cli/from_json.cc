@@ -1,6 +1,5 @@
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "absl/status/status.h"

@@ -3,7 +3,7 @@
 #ifndef LARDER_TOOLS_CLI_JSON_H_
 #define LARDER_TOOLS_CLI_JSON_H_
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -26,6 +26,7 @@ absl::StatusOr<Json> ParseJson(absl::string_view text, absl::string_view what);
 Json ToJson(const Metadata& metadata);
 Json ToJson(const Document& document, bool with_text);
 Json ToJson(const Chunk& chunk);
+Json ToJson(const UpsertResult& result);
 Json ToJson(const Hit& hit, const SearchRequest& request);
 Json ToJson(const SearchReply& reply, const SearchRequest& request);
 Json ToJson(const CollectionOptions& options);

@@ -27,7 +27,6 @@ int main(int argc, char** argv) {
   larder::tools::AddKvCommands(app, session);
   larder::tools::AddAdminCommands(app, session);
   larder::tools::AddBackupCommands(app, session);
-  larder::tools::AddRepairCommand(app, session);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

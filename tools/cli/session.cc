@@ -34,14 +34,6 @@ void Session::AddDatabaseOptions(CLI::App& app) {
       ->type_name("HOST:PORT")
       ->group(kGroup)
       ->excludes(db);
-  app.add_option("--api-key-env", address_.api_key_env,
-                 "Environment variable with the server's API key (LARDER_API_KEY)")
-      ->type_name("NAME")
-      ->group(kGroup);
-  app.add_flag("--tls", address_.tls, "Speak TLS to the server")->group(kGroup);
-  app.add_option("--tls-ca", address_.tls_ca, "PEM certificates to trust, instead of the system's")
-      ->type_name("FILE")
-      ->group(kGroup);
 }
 
 void Session::AddJsonOption(CLI::App& app) {
@@ -87,15 +79,11 @@ absl::StatusOr<Backend*> Session::Open(bool create_if_missing) {
   return backend_.get();
 }
 
-absl::StatusOr<std::string> Session::LocalDirectory() {
-  RETURN_IF_ERROR(ResolveAddress());
-  if (address_.db.empty()) return Usage("this command works on a directory: --db DIR");
-  return address_.db;
-}
-
 void Session::Print(absl::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-void Session::Print(const Json& json) { Print(ToLine(json)); }
+void Session::PrintJson(const Json& json) { Print(ToLine(json)); }
+
+void Session::Show(const Json& json, absl::string_view text) { Print(json_ ? ToLine(json) : text); }
 
 absl::Status Session::Usage(absl::string_view message) {
   exit_code_ = kExitUsage;

@@ -40,12 +40,14 @@ class Session {
 
   // The database named by the options, else by $LARDER_DB or $LARDER_SERVER. Owned by the session.
   absl::StatusOr<Backend*> Open(bool create_if_missing = false);
-  // The directory behind --db, for commands that only work on one.
-  absl::StatusOr<std::string> LocalDirectory();
+  // A server was named by option, not by the environment.
+  bool names_server() const { return !address_.server.empty(); }
 
   bool json() const { return json_; }
   void Print(absl::string_view text);
-  void Print(const Json& json);
+  void PrintJson(const Json& json);
+  // The one or the other, by --json.
+  void Show(const Json& json, absl::string_view text);
   void set_exit_code(int code) { exit_code_ = code; }
   // For arguments that are each fine but do not fit together: exit code 2.
   absl::Status Usage(absl::string_view message);
@@ -67,7 +69,6 @@ void AddPutCommand(CLI::App& app, Session& session);
 void AddSearchCommand(CLI::App& app, Session& session);
 void AddAdminCommands(CLI::App& app, Session& session);
 void AddBackupCommands(CLI::App& app, Session& session);
-void AddRepairCommand(CLI::App& app, Session& session);
 void AddKvCommands(CLI::App& app, Session& session);
 
 }  // namespace larder::tools

@@ -1,6 +1,5 @@
 #include <charconv>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 
 #include "tools/cli/json.h"
 
@@ -104,6 +103,10 @@ Json ToJson(const Chunk& chunk) {
           {"token_count", chunk.token_count},
           {"text", chunk.text},
           {"metadata", ToJson(chunk.metadata)}};
+}
+
+Json ToJson(const UpsertResult& result) {
+  return {{"id", result.id}, {"version", result.version}, {"chunks", result.chunks}};
 }
 
 Json ToJson(const Hit& hit, const SearchRequest& request) {
