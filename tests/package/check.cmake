@@ -1,0 +1,23 @@
+# Installs BUILD_DIR under WORK_DIR and builds and runs the consumer against it.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result COMMAND_ECHO STDOUT)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "failed: ${result}")
+  endif()
+endfunction()
+
+file(REMOVE_RECURSE ${WORK_DIR})
+run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${WORK_DIR}/prefix --component Unspecified)
+run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK_DIR}/build -G Ninja -DCMAKE_BUILD_TYPE=Release
+    -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_PREFIX_PATH=${WORK_DIR}/prefix)
+run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
+run(${WORK_DIR}/build/consumer ${WORK_DIR}/database)
+if(EXISTS ${WORK_DIR}/build/client_consumer)
+  run(${WORK_DIR}/build/client_consumer)
+endif()
+foreach(tool larder larderd larder-ingest)
+  if(EXISTS ${WORK_DIR}/prefix/bin/${tool})
+    run(${WORK_DIR}/prefix/bin/${tool} --version)
+  endif()
+endforeach()
+file(REMOVE_RECURSE ${WORK_DIR})
