@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -104,6 +105,12 @@ absl::Status FileSystem::SyncDirectory(const std::string& path) {
   if (directory.get() < 0) return ErrnoToStatus(errno, "open directory", path);
   if (::fsync(directory.get()) != 0) return ErrnoToStatus(errno, "fsync directory", path);
   return absl::OkStatus();
+}
+
+absl::StatusOr<DiskSpace> FileSystem::Space(const std::string& path) {
+  struct statvfs info;
+  if (::statvfs(path.c_str(), &info) != 0) return ErrnoToStatus(errno, "statvfs", path);
+  return DiskSpace{info.f_bavail * info.f_frsize, info.f_blocks * info.f_frsize};
 }
 
 absl::Status WriteFileAtomically(FileSystem& files, const std::string& path, absl::string_view contents) {

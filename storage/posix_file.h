@@ -20,6 +20,11 @@ std::string JoinPath(absl::string_view directory, absl::string_view name);
 // "a/b" -> "a"; "b" -> "."; a trailing slash does not count.
 std::string ParentDirectory(absl::string_view path);
 
+struct DiskSpace {
+  uint64_t available = 0;  // bytes, to an ordinary user
+  uint64_t capacity = 0;   // 0 where the file system does not tell
+};
+
 // The steps that durability hangs on, replaceable so that tests can fail each one. Thread-safe.
 class FileSystem {
  public:
@@ -30,6 +35,7 @@ class FileSystem {
   virtual absl::Status WriteNew(const std::string& path, absl::string_view contents);
   virtual absl::Status Rename(const std::string& from, const std::string& to);
   virtual absl::Status SyncDirectory(const std::string& path);
+  virtual absl::StatusOr<DiskSpace> Space(const std::string& path);
 };
 
 // After a crash at any moment `path` holds either all of `contents` or what it held before. Writes
