@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/flat_index.h"
+#include "index/hnsw/hnsw_index.h"
 #include "index/snapshot.h"
 #include "storage/status_macros.h"
 
@@ -61,8 +62,8 @@ absl::Status CheckVector(absl::Span<const float> vector, uint32_t dimension, Met
 
 absl::StatusOr<std::unique_ptr<VectorIndex>> CreateIndex(const IndexOptions& options) {
   RETURN_IF_ERROR(options.Validate());
-  if (options.kind != Kind::kFlat) return absl::UnimplementedError("create index: only flat is built in");
-  return std::unique_ptr<VectorIndex>(std::make_unique<FlatIndex>(options));
+  if (options.kind == Kind::kFlat) return std::make_unique<FlatIndex>(options);
+  return std::make_unique<HnswIndex>(options);
 }
 
 absl::StatusOr<LoadedIndex> LoadIndex(const std::string& path, const IndexOptions& options) {
@@ -71,7 +72,8 @@ absl::StatusOr<LoadedIndex> LoadIndex(const std::string& path, const IndexOption
   RETURN_IF_ERROR(CheckSameOptions(options, reader.header().options));
   LoadedIndex loaded;
   ASSIGN_OR_RETURN(loaded.tag, reader.ReadTag());
-  ASSIGN_OR_RETURN(loaded.index, FlatIndex::Load(&reader));
+  ASSIGN_OR_RETURN(loaded.index,
+                   options.kind == Kind::kFlat ? FlatIndex::Load(&reader) : HnswIndex::Load(&reader));
   return loaded;
 }
 

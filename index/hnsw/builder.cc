@@ -1,0 +1,123 @@
+#include "index/hnsw/builder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "index/hnsw/walk.h"
+
+namespace larder::index {
+namespace {
+
+// SplitMix64's step (Steele, Lea and Flood, 2014).
+uint64_t Mix(uint64_t x) {
+  x += 0x9E3779B97F4A7C15;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
+  return x ^ (x >> 31);
+}
+
+// Whether any of `rows` is nearer to `row` than `limit`; four at a time, as most that fail do early.
+bool AnyNearer(const HnswGraph& graph, const float* row, const std::vector<const float*>& rows, float limit) {
+  float distances[4];
+  for (size_t i = 0; i < rows.size(); i += 4) {
+    const size_t count = std::min<size_t>(4, rows.size() - i);
+    graph.kernels().batch(row, rows.data() + i, count, graph.dimension(), distances);
+    for (size_t j = 0; j < count; ++j) {
+      if (distances[j] < limit) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void SelectNeighbours(const HnswGraph& graph, const std::vector<Candidate>& candidates, uint32_t max,
+                      std::vector<const float*>* chosen_rows, std::vector<uint32_t>* chosen) {
+  chosen->clear();
+  chosen_rows->clear();
+  for (const Candidate& candidate : candidates) {
+    if (chosen->size() == max) return;
+    const float* row = graph.Vector(candidate.id);
+    if (candidates.size() >= max && AnyNearer(graph, row, *chosen_rows, candidate.distance)) continue;
+    chosen->push_back(candidate.id);
+    chosen_rows->push_back(row);
+  }
+}
+
+int HnswBuilder::LevelOf(Vid vid) const {
+  const double uniform = static_cast<double>((Mix(Mix(seed_) ^ vid) >> 11) + 1) * 0x1p-53;  // (0, 1]
+  const double level = -std::log(uniform) / std::log(static_cast<double>(m_));
+  return std::min(static_cast<int>(level), HnswGraph::kMaxLevel);
+}
+
+void HnswBuilder::Insert(uint32_t id, Scratch* scratch) {
+  const int level = graph_.Level(id);
+  if (HnswGraph::Entry entry = graph_.entry(); level <= entry.level) {
+    InsertBelow(id, entry, scratch);
+    return;
+  }
+  absl::MutexLock lock(&top_mutex_);
+  const HnswGraph::Entry entry = graph_.entry();
+  const bool linked = entry.level < 0 || InsertBelow(id, entry, scratch);
+  if (linked && level > entry.level) graph_.SetEntry({id, level});
+}
+
+bool HnswBuilder::InsertBelow(uint32_t id, HnswGraph::Entry entry, Scratch* scratch) {
+  const float* vector = graph_.Vector(id);
+  const int top = std::min(graph_.Level(id), entry.level);
+  std::vector<std::vector<uint32_t>>& neighbours = scratch->neighbours;
+  if (neighbours.size() <= static_cast<size_t>(top)) neighbours.resize(top + 1);
+  Candidate nearest = Descend(graph_, vector, entry, top, scratch);
+  for (int level = top; level >= 0; --level) {
+    WalkLayer(graph_, vector, nearest, level, ef_construction_, scratch);
+    nearest = scratch->pool.front();
+    SelectNeighbours(graph_, scratch->pool, m_, &scratch->chosen_rows, &neighbours[level]);
+  }
+  if (const uint32_t twin = FindTwin(id, *scratch); twin != kNone) {
+    const ElementLock lock(&graph_, twin);
+    graph_.AppendDuplicate(twin, id);
+    return false;
+  }
+  for (int level = 0; level <= top; ++level) Connect(id, level, neighbours[level], scratch);
+  return true;
+}
+
+uint32_t HnswBuilder::FindTwin(uint32_t id, const Scratch& scratch) const {
+  const float* vector = graph_.Vector(id);
+  const Candidate self{graph_.Distance(vector, id), id};
+  const auto [begin, end] =
+      std::equal_range(scratch.pool.begin(), scratch.pool.end(), self, internal_walk::Nearer);
+  for (auto it = begin; it != end; ++it) {
+    if (std::memcmp(graph_.Vector(it->id), vector, graph_.dimension() * sizeof(float)) == 0) return it->id;
+  }
+  return kNone;
+}
+
+void HnswBuilder::Connect(uint32_t id, int level, const std::vector<uint32_t>& neighbours, Scratch* scratch) {
+  {
+    const ElementLock lock(&graph_, id);
+    graph_.StoreLinks(id, level, neighbours);
+  }
+  for (uint32_t neighbour : neighbours) {
+    const ElementLock lock(&graph_, neighbour);
+    if (!graph_.AppendLink(neighbour, level, id)) LinkBack(neighbour, level, id, scratch);
+  }
+}
+
+// Chooses anew among the links of a full list and the new one.
+void HnswBuilder::LinkBack(uint32_t from, int level, uint32_t to, Scratch* scratch) {
+  uint32_t count = graph_.CopyLinks(from, level, scratch->links.data());
+  scratch->links[count++] = to;
+  for (uint32_t i = 0; i < count; ++i) scratch->rows[i] = graph_.Vector(scratch->links[i]);
+  graph_.kernels().batch(graph_.Vector(from), scratch->rows.data(), count, graph_.dimension(),
+                         scratch->distances.data());
+  std::vector<Candidate>& candidates = scratch->pool;
+  candidates.resize(count);
+  for (uint32_t i = 0; i < count; ++i) candidates[i] = {scratch->distances[i], scratch->links[i]};
+  std::sort(candidates.begin(), candidates.end(), internal_walk::Nearer);
+  SelectNeighbours(graph_, candidates, graph_.max_links(level), &scratch->chosen_rows, &scratch->ids);
+  graph_.StoreLinks(from, level, scratch->ids);
+}
+
+}  // namespace larder::index

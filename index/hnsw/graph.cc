@@ -1,0 +1,108 @@
+#include "index/hnsw/graph.h"
+
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "index/vector_math.h"
+
+namespace larder::index {
+
+HnswGraph::HnswGraph(const IndexOptions& options)
+    : dimension_(options.dimension),
+      m_(options.m),
+      kernels_(SelectKernels(FormOf(options.metric))),
+      vector_offset_(sizeof(ElementHeader) + 2 * m_ * sizeof(Link)),
+      vid_offset_(vector_offset_ + dimension_ * sizeof(float)),
+      stride_((vid_offset_ + sizeof(Vid) + 7) / 8 * 8) {}
+
+absl::Status HnswGraph::Grow(size_t elements, size_t upper_lists) {
+  if (elements > kMaxCount) {
+    return absl::ResourceExhaustedError(absl::StrCat("hnsw: ", elements, " elements exceed its ", kMaxCount));
+  }
+  if (!elements_.Grow(elements * stride_) || !upper_.Grow(upper_lists * upper_stride())) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("hnsw: no memory for ", elements, " elements of ", stride_, " bytes"));
+  }
+  capacity_ = elements_.size() / stride_;
+  return absl::OkStatus();
+}
+
+float* HnswGraph::Place(uint32_t id, Vid vid, int level, uint32_t upper) {
+  ElementHeader& header = Header(id);
+  header.upper = upper;
+  header.level = static_cast<uint8_t>(level);
+  std::memcpy(Element(id) + vid_offset_, &vid, sizeof(vid));
+  return const_cast<float*>(Vector(id));
+}
+
+uint32_t HnswGraph::CountLinks(uint32_t id, int level) const {
+  return level == 0 ? Header(id).links.load(std::memory_order_acquire)
+                    : Upper(id, level)->load(std::memory_order_acquire);
+}
+
+// A seqlock after Boehm, "Can seqlocks get along with programming language memory models?" (2012),
+// with acquire loads and release stores in place of fences (which ThreadSanitizer does not know).
+uint32_t HnswGraph::CopyLinks(uint32_t id, int level, uint32_t* out) const {
+  const ElementHeader& header = Header(id);
+  const Link* links = level == 0 ? Layer0(id) : Upper(id, level) + 1;
+  for (;;) {
+    const uint32_t sequence = header.sequence.load(std::memory_order_acquire);
+    if (sequence & 1) continue;  // a rewrite takes some ten nanoseconds
+    const uint32_t count = CountLinks(id, level);
+    for (uint32_t i = 0; i < count; ++i) out[i] = links[i].load(std::memory_order_acquire);
+    if (header.sequence.load(std::memory_order_relaxed) == sequence) return count;
+  }
+}
+
+void HnswGraph::PrefetchLinks(uint32_t id) const {
+  const char* element = Element(id);
+  __builtin_prefetch(element);
+  __builtin_prefetch(element + 64);
+  __builtin_prefetch(element + 128);
+}
+
+void HnswGraph::Lock(uint32_t id) {
+  std::atomic<uint8_t>& lock = Header(id).lock;
+  for (int spins = 0; lock.exchange(1, std::memory_order_acquire) != 0; ++spins) {
+    if (spins >= 64) std::this_thread::yield();
+  }
+}
+
+bool HnswGraph::AppendLink(uint32_t id, int level, uint32_t link) {
+  ElementHeader& header = Header(id);
+  Link* upper = level == 0 ? nullptr : Upper(id, level);
+  const uint32_t count = CountLinks(id, level);
+  if (count == max_links(level)) return false;
+  // The number is raised last: a reader sees the old list or the new one.
+  (level == 0 ? Layer0(id) : upper + 1)[count].store(link, std::memory_order_release);
+  if (level == 0) {
+    header.links.store(static_cast<uint16_t>(count + 1), std::memory_order_release);
+  } else {
+    upper->store(count + 1, std::memory_order_release);
+  }
+  return true;
+}
+
+void HnswGraph::StoreLinks(uint32_t id, int level, absl::Span<const uint32_t> links) {
+  ElementHeader& header = Header(id);
+  Link* upper = level == 0 ? nullptr : Upper(id, level);
+  Link* list = level == 0 ? Layer0(id) : upper + 1;
+  const uint32_t sequence = header.sequence.load(std::memory_order_relaxed);
+  header.sequence.store(sequence + 1, std::memory_order_release);
+  for (size_t i = 0; i < links.size(); ++i) list[i].store(links[i], std::memory_order_release);
+  if (level == 0) {
+    header.links.store(static_cast<uint16_t>(links.size()), std::memory_order_release);
+  } else {
+    upper->store(static_cast<uint32_t>(links.size()), std::memory_order_release);
+  }
+  header.sequence.store(sequence + 2, std::memory_order_release);
+}
+
+void HnswGraph::AppendDuplicate(uint32_t id, uint32_t duplicate) {
+  ElementHeader& header = Header(id);
+  Header(duplicate).duplicate.store(header.duplicate.load(std::memory_order_relaxed),
+                                    std::memory_order_relaxed);
+  header.duplicate.store(duplicate + 1, std::memory_order_release);
+}
+
+}  // namespace larder::index

@@ -1,0 +1,172 @@
+#include "index/hnsw/hnsw_index.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "index/hnsw/walk.h"
+#include "index/rebuild.h"
+#include "index/vector_math.h"
+#include "storage/status_macros.h"
+
+namespace larder::index {
+
+HnswIndex::HnswIndex(const IndexOptions& options)
+    : options_(options), graph_(options), builder_(options, &graph_), scratches_(2 * options.m) {}
+
+absl::Status HnswIndex::MakeRoom(size_t elements, size_t upper_lists) {
+  absl::WriterMutexLock lock(&room_mutex_);
+  const auto grown = [](size_t needed, size_t capacity) {
+    return needed <= capacity ? capacity : std::max({needed, capacity + capacity / 2, size_t{64}});
+  };
+  const size_t capacity = std::min<size_t>(grown(elements, graph_.capacity()), HnswGraph::kMaxCount);
+  if (!states_.Grow(capacity)) {
+    return absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for ", capacity, " elements"));
+  }
+  return graph_.Grow(std::max(capacity, elements), grown(upper_lists, graph_.upper_capacity()));
+}
+
+absl::StatusOr<HnswIndex::Claim> HnswIndex::ClaimIds(absl::Span<const Vid> vids, uint32_t upper_lists) {
+  for (;;) {
+    size_t elements = 0, uppers = 0;
+    {
+      absl::ReaderMutexLock room(&room_mutex_);
+      absl::WriterMutexLock lock(&ids_mutex_);
+      const Claim claim{count_.load(std::memory_order_relaxed), upper_count_};
+      elements = claim.id + vids.size();
+      uppers = claim.upper + uint64_t{upper_lists};
+      if (elements <= graph_.capacity() && uppers <= graph_.upper_capacity()) {
+        RETURN_IF_ERROR(NameIds(vids, claim.id));
+        upper_count_ = static_cast<uint32_t>(uppers);
+        count_.store(static_cast<uint32_t>(elements), std::memory_order_release);
+        return claim;
+      }
+    }
+    RETURN_IF_ERROR(MakeRoom(elements, uppers));
+  }
+}
+
+absl::Status HnswIndex::NameIds(absl::Span<const Vid> vids, uint32_t first) {
+  try {
+    id_of_.reserve(id_of_.size() + vids.size());
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for ", vids.size(), " more vids"));
+  }
+  for (size_t i = 0; i < vids.size(); ++i) {
+    if (id_of_.try_emplace(vids[i], first + i).second) continue;
+    for (size_t j = 0; j < i; ++j) id_of_.erase(vids[j]);
+    return absl::AlreadyExistsError(absl::StrCat("add: vid ", vids[i], " was added before"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HnswIndex::Add(absl::Span<const Vid> vids, absl::Span<const float> vectors) {
+  RETURN_IF_ERROR(CheckAdd(vids, vectors, options_.dimension));
+  absl::ReaderMutexLock writer(&writer_mutex_);
+  uint32_t upper_lists = 0;
+  for (Vid vid : vids) upper_lists += builder_.LevelOf(vid);
+  ASSIGN_OR_RETURN(Claim claim, ClaimIds(vids, upper_lists));
+  absl::Status status;
+  for (size_t i = 0; i < vids.size(); ++i) {
+    // A lock a row: who wants to grow the memory waits for one insertion only.
+    absl::ReaderMutexLock room(&room_mutex_);
+    const int level = builder_.LevelOf(vids[i]);
+    float* row = graph_.Place(claim.id, vids[i], level, claim.upper);
+    Canonicalize(vectors.subspan(i * options_.dimension, options_.dimension), options_.metric, row);
+    if (status.ok()) status = Link(claim.id);
+    if (!status.ok()) MarkRemoved(claim.id);
+    ++claim.id;
+    claim.upper += level;
+  }
+  return status;
+}
+
+absl::Status HnswIndex::Link(uint32_t id) {
+  try {
+    const ScratchPool::Lease scratch = scratches_.Take();
+    builder_.Insert(id, scratch.get());
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("hnsw: no memory to link an element");
+  }
+  // A Remove may have come first.
+  if (State(id).fetch_or(kReady, std::memory_order_acq_rel) == 0) live_.fetch_add(1);
+  return absl::OkStatus();
+}
+
+void HnswIndex::Remove(absl::Span<const Vid> vids) {
+  absl::ReaderMutexLock writer(&writer_mutex_);
+  absl::ReaderMutexLock room(&room_mutex_);
+  absl::ReaderMutexLock lock(&ids_mutex_);
+  for (Vid vid : vids) {
+    const auto it = id_of_.find(vid);
+    if (it != id_of_.end()) MarkRemoved(it->second);
+  }
+}
+
+void HnswIndex::MarkRemoved(uint32_t id) {
+  const uint8_t before = State(id).fetch_or(kRemoved, std::memory_order_acq_rel);
+  if (before & kRemoved) return;
+  tombstones_.fetch_add(1);
+  if (before == kReady) live_.fetch_sub(1);
+}
+
+uint32_t HnswIndex::Find(Vid vid) const {
+  const auto it = id_of_.find(vid);
+  return it != id_of_.end() && IsLive(it->second) ? it->second : kNone;
+}
+
+absl::StatusOr<std::vector<float>> HnswIndex::Vector(Vid vid) const {
+  absl::ReaderMutexLock room(&room_mutex_);
+  absl::ReaderMutexLock lock(&ids_mutex_);
+  const uint32_t id = Find(vid);
+  if (id == kNone) return absl::NotFoundError(absl::StrCat("vid ", vid, " is not in the index"));
+  return std::vector<float>(graph_.Vector(id), graph_.Vector(id) + options_.dimension);
+}
+
+bool HnswIndex::Contains(Vid vid) const {
+  absl::ReaderMutexLock room(&room_mutex_);
+  absl::ReaderMutexLock lock(&ids_mutex_);
+  return Find(vid) != kNone;
+}
+
+VidSet HnswIndex::LiveVids() const {
+  absl::ReaderMutexLock room(&room_mutex_);
+  VidSet live;
+  const uint32_t count = count_.load(std::memory_order_acquire);
+  for (uint32_t id = 0; id < count; ++id) {
+    if (IsLive(id)) live.Add(graph_.VidOf(id));
+  }
+  return live;
+}
+
+IndexStats HnswIndex::Stats() const {
+  absl::ReaderMutexLock room(&room_mutex_);
+  absl::ReaderMutexLock lock(&ids_mutex_);
+  constexpr uint64_t kMapSlot = sizeof(std::pair<Vid, uint32_t>) + 1;
+  const uint64_t count = count_.load();
+  return {.live = live_.load(),
+          .tombstones = tombstones_.load(),
+          .resident_bytes = sizeof(*this) + count * (graph_.stride() + 1) +
+                            upper_count_ * graph_.upper_stride() + id_of_.capacity() * kMapSlot +
+                            scratches_.bytes()};
+}
+
+absl::StatusOr<std::unique_ptr<VectorIndex>> HnswIndex::Rebuild(const IndexOptions& options,
+                                                                int threads) const {
+  RETURN_IF_ERROR(CheckRebuild(options_, options, threads));
+  const auto copy = [this](std::vector<Vid>* vids, std::vector<float>* vectors) {
+    absl::ReaderMutexLock room(&room_mutex_);
+    absl::ReaderMutexLock lock(&ids_mutex_);
+    vectors->clear();
+    std::erase_if(*vids, [&](Vid vid) ABSL_NO_THREAD_SAFETY_ANALYSIS {  // under the locks above
+      const uint32_t id = Find(vid);
+      if (id == kNone) return true;
+      vectors->insert(vectors->end(), graph_.Vector(id), graph_.Vector(id) + options_.dimension);
+      return false;
+    });
+  };
+  return BuildFrom(LiveVids(), copy, options, threads);
+}
+
+}  // namespace larder::index
