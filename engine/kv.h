@@ -35,13 +35,18 @@ class KvCache {
   absl::StatusOr<std::vector<std::string>> ListProfiles() const;
 
   // begin / layer / commit. AlreadyExists if the entry is there, or another producer is on it.
-  // Invisible until PutCommit, which is durable when it returns. A session that is left alone for
-  // ten minutes is aborted.
+  // Invisible until PutCommit, which is durable when it returns; one that fails ends the put, unless
+  // it says that layers are missing. A session that is left alone for ten minutes is aborted.
+  // An owner must exist at PutBegin; one that is deleted or updated before PutCommit is passed over,
+  // and if none is left the commit fails with FailedPrecondition.
   absl::StatusOr<KvPutHandle> PutBegin(const KvPutRequest& request);
   // k and v: exactly KvProfile::LayerBytes(token count) each. Layers in any order, each once.
   absl::Status PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v);
   absl::Status PutCommit(KvPutHandle handle);
   absl::Status PutAbort(KvPutHandle handle);
+  // Gives an entry that is there more owners, so that it lives until the last of them is deleted; an
+  // entry that had none becomes theirs. Returns how many were new. NotFound on a miss.
+  absl::StatusOr<uint32_t> AddOwners(const KvKey& key, absl::Span<const KvOwner> owners);
 
   // One answer a key, in order; never fails for a key that is merely absent.
   absl::StatusOr<std::vector<KvLookup>> Lookup(absl::Span<const KvKey> keys) const;
