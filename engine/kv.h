@@ -35,8 +35,10 @@ class KvCache {
   absl::StatusOr<std::vector<std::string>> ListProfiles() const;
 
   // begin / layer / commit. AlreadyExists if the entry is there, or another producer is on it.
-  // Invisible until PutCommit, which is durable when it returns. A session that is left alone for
-  // ten minutes is aborted.
+  // Invisible until PutCommit, which is durable when it returns; one that fails ends the put, unless
+  // it says that layers are missing. A session that is left alone for ten minutes is aborted.
+  // An owner must exist at PutBegin; one that is deleted or updated before PutCommit is passed over,
+  // and if none is left the commit fails with FailedPrecondition.
   absl::StatusOr<KvPutHandle> PutBegin(const KvPutRequest& request);
   // k and v: exactly KvProfile::LayerBytes(token count) each. Layers in any order, each once.
   absl::Status PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v);

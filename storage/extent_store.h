@@ -38,19 +38,16 @@ struct ExtentOwner {
   std::string key;
 };
 
-struct ExtentMove {
-  ExtentPointer from, to;
-};
-// Let go once the batch has been written, or will not be.
-using RelocateGuard = std::shared_ptr<const void>;
-
 struct ExtentStoreOptions {
-  uint64_t file_bytes = 256ull << 20;  // a file is sealed when it reaches this
-  uint32_t queue_depth = 64;           // reads in flight
+  uint64_t file_bytes = 256ull << 20;  // a file is sealed when it reaches this; 8 KiB to 1 TiB
+  uint32_t queue_depth = 64;           // reads in flight for one Read, 64 KiB each at most; 1 to 4,096
   bool allow_io_uring = true;          // false: the pread pool
   bool direct_io = true;               // O_DIRECT where the file system takes it
+  absl::Status Validate() const;
 };
 
+// Bytes are whole 4 KiB blocks, as on disk; `bytes` less `live_bytes` is garbage and file headers.
+// Appended extents count as live until they are forgotten or released.
 struct ExtentStats {
   uint64_t files = 0, bytes = 0, live_bytes = 0, extents = 0;
   bool io_uring = false, direct_io = false;
@@ -60,14 +57,18 @@ struct ExtentStats {
 class ExtentStore {
  public:
   // `directory` is <db>/extents. Reads live bytes from `store`, which must outlive it; files that
-  // hold nothing live, and tails past the last referenced extent, are reclaimed.
+  // hold nothing live, and tails past the last referenced extent, are reclaimed. A damaged or
+  // missing file does not stop it: Read and Verify say DataLoss. FailedPrecondition for a file of a
+  // later version.
   static absl::StatusOr<std::unique_ptr<ExtentStore>> Open(absl::string_view directory, Store* store,
                                                            const ExtentStoreOptions& options);
   virtual ~ExtentStore() = default;
 
   // Written but not yet durable. ResourceExhausted when the disk is full (nothing is leaked).
   virtual absl::StatusOr<ExtentPointer> Append(absl::string_view payload) = 0;
-  virtual absl::Status Sync() = 0;  // everything appended before the call
+  // Makes durable everything appended before the call. After a failure it keeps failing until the
+  // extents that may have been lost are forgotten.
+  virtual absl::Status Sync() = 0;
   virtual void Reference(const ExtentPointer& pointer, const ExtentOwner& owner, WriteBatch* batch) = 0;
   virtual void Release(const ExtentPointer& pointer, WriteBatch* batch) = 0;
   // An append that will never be referenced (an aborted put).
@@ -79,17 +80,23 @@ class ExtentStore {
   virtual std::vector<absl::StatusOr<std::string>> Read(absl::Span<const ExtentPointer> pointers) const = 0;
 
   // Copies live extents out of files that are less than half live and deletes those files.
-  // `relocate` gets every extent of one owner that moves out of one file, once, and must patch, in
-  // `batch`, the owner's record: it holds each `from` and shall hold each `to`. It returns a guard that
-  // keeps the record from being changed by others until the batch, which holds this owner's moves only,
-  // has been written; null = the owner no longer holds them. Called with no lock held.
-  using Relocate = std::function<absl::StatusOr<RelocateGuard>(
-      const ExtentOwner& owner, absl::Span<const ExtentMove> moves, WriteBatch* batch)>;
-  virtual absl::StatusOr<uint64_t> CollectGarbage(const Relocate& relocate) = 0;  // bytes freed
+  // `relocate` must patch, in `batch`, the record of `owner`: it holds `from` and shall hold `to`;
+  // false = the owner no longer holds it, and a row that is still there is dropped. Called with no
+  // lock held, once an extent; the batch, which already moves the row, is written when it returns.
+  // A caller whose own writers could change the record in between writes the batch itself, under
+  // its lock, and leaves `*batch = WriteBatch()`.
+  using Relocate = std::function<absl::StatusOr<bool>(const ExtentOwner& owner, const ExtentPointer& from,
+                                                      const ExtentPointer& to, WriteBatch* batch)>;
+  // Returns the bytes freed, less those copied. Extents that fail their checksum stay where they are,
+  // with their file; DataLoss names them when all else is done. One call at a time does the work, a
+  // second waits. It may be killed at any point: nothing is lost, and the next call goes on.
+  virtual absl::StatusOr<uint64_t> CollectGarbage(const Relocate& relocate) = 0;
 
-  // Recomputes every live extent's checksum; also finds overlaps and extents past a file's end.
+  // Recomputes every live extent's checksum; also finds overlaps, extents past a file's end, and
+  // damaged headers and padding. Returns the number of extents looked at.
   virtual absl::StatusOr<uint64_t> Verify(std::vector<std::string>* problems) const = 0;
-  // Hard-links (or copies) every file into `target`; for backup, under Store::Checkpoint.
+  // Hard-links (or copies, to another file system) every file into `target`, which is created; for
+  // backup, under Store::Checkpoint. The linked files are never written again.
   virtual absl::Status LinkInto(absl::string_view target) const = 0;
   virtual ExtentStats Stats() const = 0;
 };

@@ -1,0 +1,41 @@
+#include <utility>
+
+#include "engine/kv/kv_cache_impl.h"
+#include "larder/kv.h"
+
+namespace larder {
+
+KvCache::KvCache(std::unique_ptr<KvCacheImpl> impl) : impl_(std::move(impl)) {}
+KvCache::~KvCache() = default;
+
+absl::StatusOr<std::string> KvCache::RegisterProfile(const KvProfile& profile) {
+  return impl_->RegisterProfile(profile);
+}
+absl::StatusOr<KvProfile> KvCache::GetProfile(absl::string_view profile_id) const {
+  return impl_->GetProfile(profile_id);
+}
+absl::StatusOr<std::vector<std::string>> KvCache::ListProfiles() const { return impl_->ListProfiles(); }
+
+absl::StatusOr<KvPutHandle> KvCache::PutBegin(const KvPutRequest& request) {
+  return impl_->PutBegin(request);
+}
+absl::Status KvCache::PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v) {
+  return impl_->PutLayer(handle, layer, k, v);
+}
+absl::Status KvCache::PutCommit(KvPutHandle handle) { return impl_->PutCommit(handle); }
+absl::Status KvCache::PutAbort(KvPutHandle handle) { return impl_->PutAbort(handle); }
+
+absl::StatusOr<uint32_t> KvCache::AddOwners(const KvKey& key, absl::Span<const KvOwner> owners) {
+  return impl_->AddOwners(key, owners);
+}
+
+absl::StatusOr<std::vector<KvLookup>> KvCache::Lookup(absl::Span<const KvKey> keys) const {
+  return impl_->Lookup(keys);
+}
+absl::StatusOr<std::vector<KvLayer>> KvCache::Get(const KvKey& key, uint32_t first, uint32_t count) const {
+  return impl_->Get(key, first, count);
+}
+absl::StatusOr<KvPlan> KvCache::Plan(const KvPlanRequest& request) const { return impl_->Plan(request); }
+absl::StatusOr<bool> KvCache::Delete(const KvKey& key) { return impl_->Delete(key); }
+
+}  // namespace larder

@@ -1,0 +1,133 @@
+#include "engine/kv/kv_cache_impl.h"
+
+#include <utility>
+
+#include "engine/kv/kv_plan.h"
+#include "engine/kv/kv_read.h"
+#include "engine/kv/kv_relocate.h"
+#include "storage/status_macros.h"
+
+namespace larder {
+
+KvCacheImpl::KvCacheImpl(storage::Store* store, storage::ExtentStore* extents,
+                         std::function<absl::Time()> clock, ChunkResolver resolve)
+    : context_(store, extents, std::move(clock), std::move(resolve)) {}
+
+absl::Status KvCacheImpl::CheckOpen() const {
+  return open_ ? absl::OkStatus() : absl::FailedPreconditionError("the KV cache is closed");
+}
+
+void KvCacheImpl::Close() {
+  absl::WriterMutexLock lock(&open_mu_);
+  open_ = false;
+  putter_.AbortAll();
+}
+
+absl::StatusOr<KvDropGuard> KvCacheImpl::DropChunks(uint32_t collection, absl::Span<const uint64_t> vids,
+                                                    storage::WriteBatch* batch) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::DropChunks(&context_, collection, vids, batch);
+}
+
+absl::StatusOr<KvDropGuard> KvCacheImpl::DropCollection(uint32_t collection, storage::WriteBatch* batch) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::DropCollection(&context_, collection, batch);
+}
+
+absl::StatusOr<bool> KvCacheImpl::Relocate(const storage::ExtentOwner& owner,
+                                           const storage::ExtentPointer& from,
+                                           const storage::ExtentPointer& to, storage::WriteBatch* batch) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::Relocate(&context_, owner, from, to, batch);
+}
+
+absl::StatusOr<uint64_t> KvCacheImpl::Verify(const storage::Snapshot* snapshot, const ChunkExists& exists,
+                                             std::vector<std::string>* problems) const {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::Verify(context_, snapshot, exists, problems);
+}
+
+size_t KvCacheImpl::ExpireSessions() {
+  absl::ReaderMutexLock lock(&open_mu_);
+  return open_ ? putter_.ExpireIdle() : 0;
+}
+
+absl::StatusOr<std::string> KvCacheImpl::RegisterProfile(const KvProfile& profile) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return context_.profiles.Register(profile);
+}
+
+absl::StatusOr<KvProfile> KvCacheImpl::GetProfile(absl::string_view profile_id) const {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  ASSIGN_OR_RETURN(const auto profile, context_.profiles.Get(profile_id));
+  return *profile;
+}
+
+absl::StatusOr<std::vector<std::string>> KvCacheImpl::ListProfiles() const {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return context_.profiles.List();
+}
+
+absl::StatusOr<KvPutHandle> KvCacheImpl::PutBegin(const KvPutRequest& request) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return putter_.Begin(request);
+}
+
+absl::Status KvCacheImpl::PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k,
+                                   absl::string_view v) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return putter_.Layer(handle, layer, k, v);
+}
+
+absl::Status KvCacheImpl::PutCommit(KvPutHandle handle) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return putter_.Commit(handle);
+}
+
+absl::Status KvCacheImpl::PutAbort(KvPutHandle handle) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return putter_.Abort(handle);
+}
+
+absl::StatusOr<uint32_t> KvCacheImpl::AddOwners(const KvKey& key, absl::Span<const KvOwner> owners) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return putter_.AddOwners(key, owners);
+}
+
+absl::StatusOr<std::vector<KvLookup>> KvCacheImpl::Lookup(absl::Span<const KvKey> keys) const {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::Lookup(context_, keys);
+}
+
+absl::StatusOr<std::vector<KvLayer>> KvCacheImpl::Get(const KvKey& key, uint32_t first, uint32_t count) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::Get(&context_, key, first, count);
+}
+
+absl::StatusOr<KvPlan> KvCacheImpl::Plan(const KvPlanRequest& request) const {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::Plan(context_, request);
+}
+
+absl::StatusOr<bool> KvCacheImpl::Delete(const KvKey& key) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::Delete(&context_, key);
+}
+
+}  // namespace larder

@@ -1,0 +1,45 @@
+// Takes entries away: with the chunks that own them, by key, or because they are damaged.
+#ifndef LARDER_ENGINE_KV_KV_DROP_H_
+#define LARDER_ENGINE_KV_KV_DROP_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "engine/kv/kv_context.h"
+#include "engine/kv/kv_keys.h"
+#include "engine/kv/kv_locks.h"
+#include "storage/store.h"
+
+namespace larder {
+
+// Keeps the chunks and entries that a batch touches from changing. Hold it until Store::Write of that
+// batch has returned, whatever it returned.
+struct KvDropGuard {
+  kv::KeyLocks::Held chunks;
+  kv::KeyLocks::Held entries;  // let go first
+};
+
+namespace kv {
+
+absl::StatusOr<std::vector<OwnerRow>> ReadOwners(const storage::Store& store, absl::string_view entry_key);
+
+// Adds to `batch` the removal of the entry: record, extents, owner rows in both directions, counter.
+// Nothing is added if there is none. The caller holds the entry's lock. A record too damaged to name
+// its extents is removed all the same; its extents are garbage that Relocate disowns.
+absl::Status DropEntry(const KvContext& context, absl::string_view entry_key, storage::WriteBatch* batch);
+
+// See KvCacheImpl.
+absl::StatusOr<KvDropGuard> DropChunks(KvContext* context, uint32_t collection,
+                                       absl::Span<const uint64_t> vids, storage::WriteBatch* batch);
+absl::StatusOr<KvDropGuard> DropCollection(KvContext* context, uint32_t collection,
+                                           storage::WriteBatch* batch);
+
+}  // namespace kv
+}  // namespace larder
+
+#endif  // LARDER_ENGINE_KV_KV_DROP_H_

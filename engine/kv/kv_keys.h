@@ -1,0 +1,72 @@
+// The keys of KV entries and of the rows that say which chunks own them.
+//
+//   kKvEntries  entry key = string(tenant) profile[32] sha256(tokens)[32] variant[1]
+//   kKvOwners   'c' collection[4] vid[8] entry key      the entries of a chunk
+//               'e' entry key collection[4] vid[8]      the chunks of an entry
+//
+// string() is AppendKeyString, numbers are big endian, tokens are hashed as little-endian int32.
+// Variant 0 (no context) has no suffix; later kinds append the hash of their context, so that the
+// variants of a chunk lie side by side and no key is another's prefix.
+#ifndef LARDER_ENGINE_KV_KV_KEYS_H_
+#define LARDER_ENGINE_KV_KV_KEYS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace larder::kv {
+
+inline constexpr uint32_t kMaxTokens = 1'048'576;
+inline constexpr size_t kMaxTenantBytes = 1'024;
+inline constexpr size_t kHashBytes = 32;
+
+enum class VariantKind : uint8_t { kNone = 0 };
+
+// SHA-256, raw.
+std::string Sha256(absl::string_view bytes);
+std::string TokenHash(absl::Span<const int32_t> tokens);
+
+// 1 to kMaxTokens ids, none negative.
+absl::Status ValidateTokens(absl::Span<const int32_t> tokens);
+// At most kMaxTenantBytes, no NUL; "" is the tenant of collections without tenants.
+absl::Status ValidateTenant(absl::string_view tenant);
+// 64 lower-case hex digits -> 32 bytes. InvalidArgument otherwise.
+absl::StatusOr<std::string> ProfileBytes(absl::string_view profile_id);
+
+// Validates all three parts.
+absl::StatusOr<std::string> EntryKey(absl::string_view tenant, absl::string_view profile_id,
+                                     absl::Span<const int32_t> tokens);
+
+struct EntryKeyParts {
+  std::string tenant;
+  std::string profile_id;  // hex
+  std::string token_hash;  // raw
+  VariantKind variant = VariantKind::kNone;
+};
+absl::StatusOr<EntryKeyParts> ParseEntryKey(absl::string_view entry_key);
+// For messages: tenant, and the first digits of profile and token hash.
+std::string EntryName(absl::string_view entry_key);
+
+struct OwnerRow {
+  uint32_t collection = 0;
+  uint64_t vid = 0;
+  std::string entry_key;
+  friend bool operator==(const OwnerRow&, const OwnerRow&) = default;
+};
+std::string CollectionOwnersPrefix(uint32_t collection);
+std::string ChunkOwnersPrefix(uint32_t collection, uint64_t vid);
+std::string EntryOwnersPrefix(absl::string_view entry_key);
+std::string ChunkOwnerKey(const OwnerRow& row);
+std::string EntryOwnerKey(const OwnerRow& row);
+inline constexpr char kChunkOwnerTag = 'c';
+inline constexpr char kEntryOwnerTag = 'e';
+// Either kind of row. DataLoss if malformed.
+absl::StatusOr<OwnerRow> ParseOwnerKey(absl::string_view key);
+
+}  // namespace larder::kv
+
+#endif  // LARDER_ENGINE_KV_KV_KEYS_H_

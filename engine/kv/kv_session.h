@@ -1,0 +1,81 @@
+// One put in progress: which layers have come, and where their bytes lie.
+#ifndef LARDER_ENGINE_KV_KV_SESSION_H_
+#define LARDER_ENGINE_KV_KV_SESSION_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "engine/kv/kv_context.h"
+#include "engine/kv/kv_entry.h"
+#include "storage/extent_store.h"
+
+namespace larder::kv {
+
+struct SessionOwner {
+  KvOwner owner;
+  ChunkRef chunk;  // when the put began; a chunk that has changed since is no owner
+};
+
+// What a session is for; fixed from the beginning.
+struct SessionSubject {
+  std::string entry_key;
+  EntryHeader header;  // all but created_ms and bytes
+  std::shared_ptr<const KvProfile> profile;
+  std::vector<SessionOwner> owners;
+};
+
+// Layers may come from many threads at once. Whatever was appended is forgotten unless the session
+// ends committed. Thread-safe.
+class PutSession {
+ public:
+  PutSession(SessionSubject subject, storage::ExtentStore* extents, absl::Time now);
+  ~PutSession() { Close(); }
+
+  const SessionSubject& subject() const { return subject_; }
+
+  // Checks layer and sizes, then appends K and V. AlreadyExists if the layer has come.
+  absl::Status PutLayer(uint32_t layer, absl::string_view k, absl::string_view v, absl::Time now);
+
+  // Every layer, if all have come; from then on the session takes no layer and is neither idle nor
+  // aborted until EndCommit, which ends it. FailedPrecondition naming what is missing.
+  absl::StatusOr<std::vector<EntryLayer>> BeginCommit();
+  // Forgets what was appended unless it has an owner now.
+  void EndCommit(bool committed);
+
+  // Closes the session, and says so, unless it was used after `deadline` or is at work.
+  bool CloseIfIdle(absl::Time deadline);
+  // Forgets what was appended. False while a commit runs.
+  bool Close();
+
+ private:
+  enum class State : uint8_t { kOpen, kCommitting, kClosed };
+  enum class Slot : uint8_t { kEmpty, kAppending, kFilled };
+
+  absl::Status Claim(uint32_t layer, absl::Time now);
+  absl::Status Fill(uint32_t layer, const absl::StatusOr<EntryLayer>& appended, absl::Time now);
+  absl::StatusOr<EntryLayer> AppendBoth(absl::string_view k, absl::string_view v);
+  void Forget(const EntryLayer& layer);
+  void ForgetAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool CloseLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status NotOpen() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const SessionSubject subject_;
+  storage::ExtentStore* const extents_;
+  mutable absl::Mutex mu_;
+  State state_ ABSL_GUARDED_BY(mu_) = State::kOpen;
+  absl::Time last_used_ ABSL_GUARDED_BY(mu_);
+  std::vector<Slot> slots_ ABSL_GUARDED_BY(mu_);
+  std::vector<EntryLayer> layers_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace larder::kv
+
+#endif  // LARDER_ENGINE_KV_KV_SESSION_H_

@@ -1,0 +1,173 @@
+#include "storage/extent_batch_read.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "storage/crc32c.h"
+#include "storage/extent_format.h"
+#include "storage/status_macros.h"
+
+namespace larder::storage {
+namespace {
+
+absl::Status TooShort(const ExtentPointer& pointer, uint64_t bytes_there) {
+  return absl::DataLossError(absl::StrCat(DescribeExtent(pointer), ": the file ends at byte ",
+                                          pointer.offset + bytes_there, ", expected ",
+                                          pointer.offset + pointer.length, " or more"));
+}
+
+}  // namespace
+
+ExtentBatchRead::ExtentBatchRead(ReadQueue* queue, ExtentFds* fds, bool check_padding)
+    : queue_(queue), fds_(fds), check_padding_(check_padding), pieces_(queue->buffers().slots()) {
+  for (uint32_t slot = queue->buffers().slots(); slot-- > 0;) free_slots_.push_back(slot);
+}
+
+void ExtentBatchRead::Add(const ExtentPointer& pointer, std::shared_ptr<const ReadHandle> handle) {
+  Extent& extent = extents_.emplace_back();
+  extent.pointer = pointer;
+  extent.handle = std::move(handle);
+  extent.bytes = PaddedExtentBytes(pointer.length);
+}
+
+absl::Status ExtentBatchRead::Run() {
+  std::vector<ReadQueue::Completion> done;
+  absl::Status broken;
+  while (true) {
+    broken = Fill();
+    if (!broken.ok() || in_flight_ == 0) break;
+    done.clear();
+    broken = queue_->Wait(&done);
+    for (size_t i = 0; i < done.size() && broken.ok(); ++i) broken = Complete(done[i]);
+    if (!broken.ok()) break;
+  }
+  if (broken.ok()) return broken;
+  for (Extent& extent : extents_) {
+    if (extent.consumed < extent.bytes) Fail(extent, broken);
+  }
+  return broken;
+}
+
+absl::Status ExtentBatchRead::Fill() {
+  while (!free_slots_.empty() && next_extent_ < extents_.size()) {
+    Extent& extent = extents_[next_extent_];
+    if (!extent.status.ok() || extent.submitted == extent.bytes) {
+      ++next_extent_;
+      continue;
+    }
+    const uint32_t slot = free_slots_.back();
+    free_slots_.pop_back();
+    const uint64_t length =
+        std::min<uint64_t>(extent.bytes - extent.submitted, queue_->buffers().slot_bytes());
+    pieces_[slot] = {
+        .extent = next_extent_, .start = extent.submitted, .length = static_cast<uint32_t>(length)};
+    extent.submitted += length;
+    RETURN_IF_ERROR(SubmitRest(slot));
+    ++in_flight_;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ExtentBatchRead::SubmitRest(uint32_t slot) {
+  const Piece& piece = pieces_[slot];
+  const Extent& extent = extents_[piece.extent];
+  return queue_->Submit(slot, extent.handle->fd.get(), extent.pointer.offset + piece.start + piece.done,
+                        piece.done, piece.length - piece.done);
+}
+
+absl::Status ExtentBatchRead::Complete(const ReadQueue::Completion& completion) {
+  const uint32_t slot = completion.slot;
+  Piece& piece = pieces_[slot];
+  Extent& extent = extents_[piece.extent];
+  if (extent.status.ok()) {
+    if (completion.result == -EAGAIN || completion.result == -EINTR) return SubmitRest(slot);
+    if (completion.result == -EINVAL && extent.handle->direct) {
+      // The file opened with O_DIRECT, but cannot be read so in blocks of ours.
+      fds_->GiveUpDirect();
+      absl::StatusOr<std::shared_ptr<const ReadHandle>> plain = fds_->Get(extent.pointer.file);
+      if (plain.ok()) {
+        extent.handle = *std::move(plain);
+        return SubmitRest(slot);
+      }
+    }
+    if (completion.result > 0) piece.done += static_cast<uint32_t>(completion.result);
+    // A short read goes on, until one of zero bytes tells the file's end; with O_DIRECT, ending
+    // off a block tells it as well.
+    const bool at_end = extent.handle->direct && piece.done % kExtentBlockBytes != 0;
+    if (completion.result > 0 && piece.done < piece.length && !at_end) return SubmitRest(slot);
+  }
+  --in_flight_;
+  if (completion.result < 0) {
+    Fail(extent, absl::UnavailableError(
+                     absl::StrCat(DescribeExtent(extent.pointer), ": read: ", strerror(-completion.result))));
+  }
+  ConsumeInOrder(slot);
+  return absl::OkStatus();
+}
+
+void ExtentBatchRead::ConsumeInOrder(uint32_t slot) {
+  Extent& extent = extents_[pieces_[slot].extent];
+  if (!extent.status.ok()) return Free(slot);
+  if (pieces_[slot].start != extent.consumed) {
+    extent.waiting.push_back(slot);
+    return;
+  }
+  Consume(slot);
+  // Its successors may have been faster.
+  while (!extent.waiting.empty() && extent.status.ok()) {
+    const auto next = std::find_if(extent.waiting.begin(), extent.waiting.end(),
+                                   [&](uint32_t other) { return pieces_[other].start == extent.consumed; });
+    if (next == extent.waiting.end()) return;
+    const uint32_t found = *next;
+    extent.waiting.erase(next);
+    Consume(found);
+  }
+}
+
+void ExtentBatchRead::Consume(uint32_t slot) {
+  const Piece& piece = pieces_[slot];
+  Extent& extent = extents_[piece.extent];
+  const char* data = queue_->buffers().slot(slot);
+  const uint64_t payload =
+      std::min<uint64_t>(piece.length, extent.pointer.length - std::min(extent.pointer.length, piece.start));
+  Free(slot);
+  if (piece.done < (check_padding_ ? piece.length : payload)) {
+    return Fail(extent, TooShort(extent.pointer, piece.start + piece.done));
+  }
+  if (piece.start == 0) extent.payload.reserve(extent.pointer.length);
+  extent.crc32c = Crc32c(absl::string_view(data, payload), extent.crc32c);
+  extent.payload.append(data, payload);
+  extent.consumed += piece.length;
+  if (check_padding_ && std::any_of(data + payload, data + piece.length, [](char c) { return c != '\0'; })) {
+    return Fail(extent,
+                absl::DataLossError(absl::StrCat(DescribeExtent(extent.pointer), ": padding is not zero")));
+  }
+  if (extent.consumed == extent.bytes) Finish(extent);
+}
+
+void ExtentBatchRead::Finish(Extent& extent) {
+  if (extent.crc32c == extent.pointer.crc32c) return;
+  Fail(extent,
+       absl::DataLossError(absl::StrFormat("%s: crc32c %08x, expected %08x", DescribeExtent(extent.pointer),
+                                           extent.crc32c, extent.pointer.crc32c)));
+}
+
+void ExtentBatchRead::Fail(Extent& extent, absl::Status status) {
+  extent.status.Update(std::move(status));
+  std::string().swap(extent.payload);
+  for (const uint32_t slot : extent.waiting) Free(slot);
+  extent.waiting.clear();
+}
+
+absl::StatusOr<std::string> ExtentBatchRead::TakeResult(size_t index) {
+  Extent& extent = extents_[index];
+  if (!extent.status.ok()) return extent.status;
+  return std::move(extent.payload);
+}
+
+}  // namespace larder::storage
