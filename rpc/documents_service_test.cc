@@ -3,22 +3,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "rpc/served_database.h"
+#include "tests/support/served_database.h"
 
 namespace larder {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-class DocumentsServiceTest : public ServedDatabase {
+class DocumentsServiceTest : public testing::ServedDatabase {
  protected:
   void SetUp() override {
-    ServedDatabase::SetUp();
+    testing::ServedDatabase::SetUp();
     Serve();
     const auto created = client_->CreateCollection("docs", PlainOptions());
     ASSERT_TRUE(created.ok()) << created.status();
@@ -52,7 +54,7 @@ TEST_F(DocumentsServiceTest, CollectionsComeAndGo) {
   EXPECT_EQ(kept->embedder, EmbedderKind::kNone);
   EXPECT_EQ(kept->spaces[0].hnsw.m, 24u);
   EXPECT_EQ(kept->chunking.max_tokens, 64u);
-  EXPECT_THAT(*client_->ListCollections(), testing::UnorderedElementsAre("docs", "other"));
+  EXPECT_THAT(*client_->ListCollections(), ::testing::UnorderedElementsAre("docs", "other"));
 
   EXPECT_EQ(client_->CreateCollection("other", options).status().code(), absl::StatusCode::kAlreadyExists);
   EXPECT_TRUE(client_->DropCollection("other").ok());
@@ -147,7 +149,7 @@ TEST_F(DocumentsServiceTest, TenantsAreKeptApart) {
   SearchRequest request;
   request.vector = {1, 0, 0, 0};
   request.tenant = "b";
-  EXPECT_THAT(client_->Search("docs", request)->hits, testing::IsEmpty());
+  EXPECT_THAT(client_->Search("docs", request)->hits, IsEmpty());
   EXPECT_FALSE(*client_->Delete("docs", document.id, "b"));
   EXPECT_TRUE(*client_->Delete("docs", document.id, "a"));
 }
@@ -250,7 +252,7 @@ TEST_F(DocumentsServiceTest, StatsVerifyAndCompact) {
   EXPECT_EQ(stats->chunks, 10u);
   const auto report = client_->Verify();
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_THAT(report->problems, testing::IsEmpty());
+  EXPECT_THAT(report->problems, IsEmpty());
   EXPECT_GT(report->records, 0u);
   EXPECT_TRUE(client_->Compact().ok());
   EXPECT_EQ(*client_->Count("docs"), 10u);
@@ -260,12 +262,12 @@ TEST_F(DocumentsServiceTest, MakesNoBackupsWithoutARoot) {
   EXPECT_EQ(client_->Backup("a").status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
-class BackupServiceTest : public ServedDatabase {};
+class BackupServiceTest : public testing::ServedDatabase {};
 
 TEST_F(BackupServiceTest, KeepsBackupsUnderItsRoot) {
-  const std::filesystem::path root = directory_ / "backups";
+  const std::string root = directory_ / "backups";
   std::filesystem::create_directory(root);
-  server_options_.backup_root = root.string();
+  server_options_.backup_root = root;
   Serve();
   ASSERT_TRUE(client_->CreateCollection("docs", PlainOptions()).ok());
   ASSERT_TRUE(client_->Upsert("docs", NumberedDocument(1)).ok());
@@ -279,8 +281,8 @@ TEST_F(BackupServiceTest, KeepsBackupsUnderItsRoot) {
   EXPECT_EQ(client_->Backup("../elsewhere").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(std::filesystem::exists(directory_ / "elsewhere"));
 
-  const std::string restored = (directory_ / "restored").string();
-  ASSERT_TRUE(Database::Restore((root / "nightly").string(), restored).ok());
+  const std::string restored = directory_ / "restored";
+  ASSERT_TRUE(Database::Restore(root + "/nightly", restored).ok());
   auto copy = Database::Open(restored);
   ASSERT_TRUE(copy.ok()) << copy.status();
   EXPECT_EQ(*(*copy)->GetCollection("docs")->Count(), 1u);

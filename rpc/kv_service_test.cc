@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "rpc/served_database.h"
+#include "tests/support/served_database.h"
 
 namespace larder {
 namespace {
@@ -26,7 +26,7 @@ std::string Tensor(uint64_t bytes, uint32_t seed) {
   return tensor;
 }
 
-class KvServiceTest : public ServedDatabase {
+class KvServiceTest : public testing::ServedDatabase {
  protected:
   KvKey KeyOf(const KvProfile& profile, int tokens) {
     KvKey key;
@@ -66,7 +66,7 @@ TEST_F(KvServiceTest, ProfilesAreRemembered) {
   ASSERT_TRUE(id.ok()) << id.status();
   EXPECT_EQ(*client_->kv().RegisterProfile(profile), *id);
   EXPECT_EQ(*client_->kv().GetProfile(*id), profile);
-  EXPECT_THAT(*client_->kv().ListProfiles(), testing::ElementsAre(*id));
+  EXPECT_THAT(*client_->kv().ListProfiles(), ::testing::ElementsAre(*id));
   profile.layers = 0;
   EXPECT_EQ(client_->kv().RegisterProfile(profile).status(),
             database_->kv().RegisterProfile(profile).status());

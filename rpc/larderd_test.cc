@@ -22,19 +22,18 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "larder/client.h"
-#include "larder/database.h"
+#include "tests/support/served_database.h"  // and the client
 
 namespace larder {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // A child process, its output in a file each. Killed when it goes, if it still runs.
 class Child {
  public:
-  Child(const std::vector<std::string>& arguments, const std::filesystem::path& output)
-      : out_(output.string() + ".out"), err_(output.string() + ".err") {
+  Child(const std::vector<std::string>& arguments, const std::string& output)
+      : out_(output + ".out"), err_(output + ".err") {
     std::vector<char*> argv;
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
@@ -93,16 +92,8 @@ class Child {
   pid_t pid_ = 0;
 };
 
-class LarderdTest : public testing::Test {
+class LarderdTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    directory_ = std::filesystem::path(testing::TempDir()) / absl::StrCat("larderd_test_", getpid());
-    std::filesystem::remove_all(directory_);
-    std::filesystem::create_directories(directory_);
-    database_ = (directory_ / "db").string();
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   std::unique_ptr<Child> Start(std::vector<std::string> more, const std::string& name = "larderd") {
     std::vector<std::string> arguments = {LARDERD_PATH, "--db", database_};
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -116,12 +107,12 @@ class LarderdTest : public testing::Test {
     return options;
   }
 
-  std::filesystem::path directory_;
-  std::string database_;
+  testing::TempDir directory_;
+  const std::string database_ = directory_ / "db";
 };
 
 TEST_F(LarderdTest, SaysWhereItListens) {
-  const std::string port_file = (directory_ / "port").string();
+  const std::string port_file = directory_ / "port";
   const auto child = Start({"--create", "--listen", "127.0.0.1:0", "--port-file", port_file});
   const std::string address = child->Address();
   ASSERT_NE(address, "") << child->Errors();
@@ -130,7 +121,7 @@ TEST_F(LarderdTest, SaysWhereItListens) {
   std::getline(file, written);
   EXPECT_EQ(written, address);
   const auto client = Client::Connect({.address = address});
-  EXPECT_THAT(*(*client)->ListCollections(), testing::IsEmpty());
+  EXPECT_THAT(*(*client)->ListCollections(), ::testing::IsEmpty());
   child->Signal(SIGINT);
   EXPECT_EQ(child->Wait(absl::Seconds(10)), 0) << child->Errors();
 }

@@ -14,6 +14,7 @@
 #include "rpc/backup_root.h"
 #include "rpc/fd_limit.h"
 #include "rpc/listen_address.h"
+#include "tests/support/temp_dir.h"
 
 namespace larder {
 namespace {
@@ -100,26 +101,24 @@ TEST(ListenAddress, IsLoopbackOrRefused) {
   }
 }
 
-class BackupRootTest : public testing::Test {
+class BackupRootTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    root_ = std::filesystem::path(testing::TempDir()) / absl::StrCat("larder_backup_root_", getpid());
     std::filesystem::create_directories(root_ / "there");
     std::filesystem::create_directory_symlink("/", root_ / "link");
     std::ofstream(root_ / "file") << "x";
   }
-  void TearDown() override { std::filesystem::remove_all(root_); }
 
-  std::filesystem::path root_;
+  const testing::TempDir root_;
 };
 
 TEST_F(BackupRootTest, TakesOneGoodComponent) {
-  const auto root = BackupRoot::Open(root_.string());
+  const auto root = BackupRoot::Open(root_.path());
   ASSERT_TRUE(root.ok()) << root.status();
   for (const char* name : {"there", "new", "2026-11-22_a.b", "a..b"}) {
     const auto path = root->Resolve(name);
     ASSERT_TRUE(path.ok()) << path.status();
-    EXPECT_EQ(*path, (std::filesystem::canonical(root_) / name).string());
+    EXPECT_EQ(*path, (std::filesystem::canonical(root_.path()) / name).string());
   }
   const std::string long_name(129, 'a'), with_nul("a\0b", 3);
   for (const std::string& name :
@@ -130,9 +129,8 @@ TEST_F(BackupRootTest, TakesOneGoodComponent) {
 }
 
 TEST_F(BackupRootTest, IsThereOrSaysSo) {
-  EXPECT_EQ(BackupRoot::Open((root_ / "absent").string()).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(BackupRoot::Open((root_ / "file").string()).status().code(),
-            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(BackupRoot::Open(root_ / "absent").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(BackupRoot::Open(root_ / "file").status().code(), absl::StatusCode::kFailedPrecondition);
   const auto none = BackupRoot::Open("");
   ASSERT_TRUE(none.ok());
   EXPECT_EQ(none->Resolve("there").status().code(), absl::StatusCode::kFailedPrecondition);

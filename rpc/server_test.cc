@@ -15,14 +15,14 @@
 #include "larder/v1/kv.grpc.pb.h"
 #include "larder/v1/larder.grpc.pb.h"
 #include "proto/status.h"
-#include "rpc/served_database.h"
+#include "tests/support/served_database.h"
 
 namespace larder {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class ServerTest : public ServedDatabase {
+class ServerTest : public testing::ServedDatabase {
  protected:
   void ServeDocs() {
     Serve();
@@ -97,7 +97,7 @@ TEST_F(ServerTest, OptionsCheckThemselves) {
   for (const ServerOptions& options : bad) {
     EXPECT_EQ(options.Validate().code(), absl::StatusCode::kInvalidArgument);
   }
-  server_options_.backup_root = (directory_ / "absent").string();
+  server_options_.backup_root = directory_ / "absent";
   EXPECT_EQ(Server::Start(database_.get(), server_options_).status().code(), absl::StatusCode::kNotFound);
 }
 

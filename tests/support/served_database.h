@@ -1,11 +1,9 @@
-// For tests: a database in a directory of its own, behind a server on a free port, and a client.
-#ifndef LARDER_RPC_SERVED_DATABASE_H_
-#define LARDER_RPC_SERVED_DATABASE_H_
+// A database in a directory of its own, behind a server on a free port, and a client.
+#ifndef LARDER_TESTS_SUPPORT_SERVED_DATABASE_H_
+#define LARDER_TESTS_SUPPORT_SERVED_DATABASE_H_
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,19 +12,15 @@
 #include "larder/client.h"
 #include "larder/database.h"
 #include "rpc/server.h"
+#include "tests/support/temp_dir.h"
 
-namespace larder {
+namespace larder::testing {
 
-class ServedDatabase : public testing::Test {
+class ServedDatabase : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    directory_ = std::filesystem::path(testing::TempDir()) /
-                 absl::StrCat("larder_rpc_", test->test_suite_name(), "_", test->name(), "_", getpid());
-    std::filesystem::remove_all(directory_);
-    std::filesystem::create_directories(directory_);
     server_options_.listen = "127.0.0.1:0";
-    auto database = Database::Open((directory_ / "db").string(), OpenOptions{.create_if_missing = true});
+    auto database = Database::Open(directory_ / "db", OpenOptions{.create_if_missing = true});
     ASSERT_TRUE(database.ok()) << database.status();
     database_ = *std::move(database);
   }
@@ -35,7 +29,6 @@ class ServedDatabase : public testing::Test {
     client_ = nullptr;
     server_ = nullptr;
     database_ = nullptr;
-    std::filesystem::remove_all(directory_);
   }
 
   // Call it once the options are as the test wants them.
@@ -72,7 +65,7 @@ class ServedDatabase : public testing::Test {
     return document;
   }
 
-  std::filesystem::path directory_;
+  TempDir directory_;
   ServerOptions server_options_;
   ClientOptions client_options_;
   std::unique_ptr<Database> database_;
@@ -80,6 +73,6 @@ class ServedDatabase : public testing::Test {
   std::unique_ptr<Client> client_;
 };
 
-}  // namespace larder
+}  // namespace larder::testing
 
-#endif  // LARDER_RPC_SERVED_DATABASE_H_
+#endif  // LARDER_TESTS_SUPPORT_SERVED_DATABASE_H_
