@@ -1,0 +1,163 @@
+// The KV cache through a real client, server and socket.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/served_database.h"
+
+namespace larder {
+namespace {
+
+KvProfile Profile(uint32_t layers, uint32_t head_dim) {
+  return KvProfile{.model = "m",
+                   .model_revision = "1",
+                   .tokenizer = "t",
+                   .dtype = KvDtype::kF16,
+                   .layers = layers,
+                   .kv_heads = 2,
+                   .head_dim = head_dim};
+}
+
+std::string Tensor(uint64_t bytes, uint32_t seed) {
+  std::string tensor(bytes, '\0');
+  for (uint64_t i = 0; i < bytes; ++i) tensor[i] = static_cast<char>(i * 7 + i / 255 + seed * 131);
+  return tensor;
+}
+
+class KvServiceTest : public testing::ServedDatabase {
+ protected:
+  KvKey KeyOf(const KvProfile& profile, int tokens) {
+    KvKey key;
+    key.profile_id = *client_->kv().RegisterProfile(profile);
+    for (int i = 0; i < tokens; ++i) key.tokens.push_back(i * 3);
+    return key;
+  }
+
+  absl::Status Put(const KvProfile& profile, const KvKey& key) {
+    KvClient& kv = client_->kv();
+    const auto handle = kv.PutBegin(KvPutRequest{.key = key, .owners = {}});
+    if (!handle.ok()) return handle.status();
+    const uint64_t bytes = profile.LayerBytes(key.tokens.size());
+    for (uint32_t layer = 0; layer < profile.layers; ++layer) {
+      const absl::Status put =
+          kv.PutLayer(*handle, layer, Tensor(bytes, 2 * layer), Tensor(bytes, 2 * layer + 1));
+      if (!put.ok()) return put;
+    }
+    return kv.PutCommit(*handle);
+  }
+
+  void ExpectLayers(const std::vector<KvLayer>& layers, uint32_t first, uint32_t count, uint64_t bytes) {
+    ASSERT_EQ(layers.size(), count);
+    for (uint32_t i = 0; i < count; ++i) {
+      EXPECT_EQ(layers[i].layer, first + i);
+      EXPECT_TRUE(layers[i].k == Tensor(bytes, 2 * (first + i))) << "K of layer " << first + i;
+      EXPECT_TRUE(layers[i].v == Tensor(bytes, 2 * (first + i) + 1)) << "V of layer " << first + i;
+    }
+  }
+};
+
+TEST_F(KvServiceTest, ProfilesAreRemembered) {
+  Serve();
+  KvProfile profile = Profile(3, 64);
+  profile.rope_theta = 500000.0;
+  const auto id = client_->kv().RegisterProfile(profile);
+  ASSERT_TRUE(id.ok()) << id.status();
+  EXPECT_EQ(*client_->kv().RegisterProfile(profile), *id);
+  EXPECT_EQ(*client_->kv().GetProfile(*id), profile);
+  EXPECT_THAT(*client_->kv().ListProfiles(), ::testing::ElementsAre(*id));
+  profile.layers = 0;
+  EXPECT_EQ(client_->kv().RegisterProfile(profile).status(),
+            database_->kv().RegisterProfile(profile).status());
+  EXPECT_EQ(client_->kv().GetProfile("none").status(), database_->kv().GetProfile("none").status());
+}
+
+TEST_F(KvServiceTest, PutLookupGetPlanDelete) {
+  Serve();
+  const KvProfile profile = Profile(4, 8);
+  const KvKey key = KeyOf(profile, 10);
+  const uint64_t bytes = profile.LayerBytes(10);
+  ASSERT_TRUE(Put(profile, key).ok());
+  EXPECT_EQ(client_->kv().PutBegin(KvPutRequest{.key = key, .owners = {}}).status().code(),
+            absl::StatusCode::kAlreadyExists);
+
+  KvKey other = key;
+  other.tokens.push_back(1);
+  const std::vector<KvKey> keys = {other, key};
+  const auto lookups = client_->kv().Lookup(keys);
+  ASSERT_TRUE(lookups.ok()) << lookups.status();
+  EXPECT_FALSE(lookups->at(0).hit);
+  EXPECT_TRUE(lookups->at(1).hit);
+  EXPECT_EQ(lookups->at(1).bytes, 4 * 2 * bytes);
+  EXPECT_EQ(lookups->at(1).tokens, 10u);
+
+  auto layers = client_->kv().Get(key);
+  ASSERT_TRUE(layers.ok()) << layers.status();
+  ExpectLayers(*layers, 0, 4, bytes);
+  layers = client_->kv().Get(key, 1, 2);
+  ASSERT_TRUE(layers.ok()) << layers.status();
+  ExpectLayers(*layers, 1, 2, bytes);
+  for (const auto& [first, count] : {std::pair{4u, 0u}, {3u, 2u}, {0u, ~0u}, {~0u, 1u}}) {
+    EXPECT_EQ(client_->kv().Get(key, first, count).status(), database_->kv().Get(key, first, count).status());
+  }
+  EXPECT_EQ(client_->kv().Get(other).status(), database_->kv().Get(other).status());
+  EXPECT_EQ(client_->kv().Get(other).status().code(), absl::StatusCode::kNotFound);
+
+  KvPlanRequest request;
+  request.profile_id = key.profile_id;
+  request.chunks = {other.tokens, key.tokens};
+  request.first_position = 5;
+  const auto plan = client_->kv().Plan(request);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ASSERT_EQ(plan->items.size(), 2u);
+  EXPECT_FALSE(plan->items[0].hit);
+  EXPECT_TRUE(plan->items[1].hit);
+  EXPECT_EQ(plan->items[1].position, 5u + 11u);
+  EXPECT_EQ(plan->hit_tokens, 10u);
+  EXPECT_EQ(plan->miss_tokens, 11u);
+  EXPECT_EQ(plan->bytes, 4 * 2 * bytes);
+
+  EXPECT_TRUE(*client_->kv().Delete(key));
+  EXPECT_FALSE(*client_->kv().Delete(key));
+  EXPECT_FALSE(client_->kv().Lookup(keys)->at(1).hit);
+}
+
+// Tensors beyond the message limit, and an entry beyond what the server reads at once.
+TEST_F(KvServiceTest, LargeLayersTravelInParts) {
+  server_options_.max_message_bytes = client_options_.max_message_bytes = int64_t{2} << 20;
+  Serve();
+  const KvProfile profile = Profile(5, 512);
+  const KvKey key = KeyOf(profile, 1300);
+  const uint64_t bytes = profile.LayerBytes(1300);
+  ASSERT_GT(static_cast<int64_t>(bytes), server_options_.max_message_bytes);
+  ASSERT_GT(2 * 5 * bytes, uint64_t{16} << 20);
+  const absl::Status put = Put(profile, key);
+  ASSERT_TRUE(put.ok()) << put;
+  const auto layers = client_->kv().Get(key);
+  ASSERT_TRUE(layers.ok()) << layers.status();
+  ExpectLayers(*layers, 0, 5, bytes);
+}
+
+TEST_F(KvServiceTest, PutErrorsArriveAsTheLibraryPutsThem) {
+  server_options_.max_layer_bytes = 100'000;
+  Serve();
+  const KvProfile profile = Profile(2, 8);
+  const KvKey key = KeyOf(profile, 4);
+  KvClient& kv = client_->kv();
+  const auto handle = kv.PutBegin(KvPutRequest{.key = key, .owners = {}});
+  ASSERT_TRUE(handle.ok()) << handle.status();
+  EXPECT_EQ(kv.PutLayer(*handle, 0, "short", "short"),
+            database_->kv().PutLayer(*handle, 0, "short", "short"));
+  EXPECT_EQ(kv.PutLayer(*handle, 0, "", "").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(kv.PutLayer(*handle + 99, 0, "k", "v"), database_->kv().PutLayer(*handle + 99, 0, "k", "v"));
+  const std::string big(3 << 20, 'x');
+  const absl::Status too_big = kv.PutLayer(*handle, 0, big, big);
+  EXPECT_EQ(too_big.code(), absl::StatusCode::kResourceExhausted) << too_big;
+  EXPECT_EQ(kv.PutCommit(*handle), database_->kv().PutCommit(*handle));  // layers are missing
+  EXPECT_TRUE(kv.PutAbort(*handle).ok() || absl::IsNotFound(kv.PutAbort(*handle)));
+  EXPECT_FALSE(kv.Lookup({key})->at(0).hit);
+}
+
+}  // namespace
+}  // namespace larder
