@@ -173,7 +173,9 @@ void DatabaseImpl::LookAfter() {
 absl::StatusOr<std::vector<BackupInfo>> Database::ListBackups(absl::string_view directory) {
   ASSIGN_OR_RETURN(const auto backups, storage::ListBackups(directory));
   std::vector<BackupInfo> infos;
-  for (const auto& backup : backups) infos.push_back({backup.id, backup.created_ms, backup.bytes, backup.commit});
+  for (const auto& backup : backups) {
+    infos.push_back({backup.id, backup.created_ms, backup.bytes, backup.commit, backup.problem});
+  }
   return infos;
 }
 

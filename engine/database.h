@@ -34,6 +34,7 @@ struct BackupInfo {
   int64_t created_ms = 0;
   uint64_t bytes = 0;
   uint64_t commit = 0;  // the last commit it holds
+  std::string problem;  // not empty: it cannot be restored, and why; only `id` is known
 };
 
 struct DatabaseStats {

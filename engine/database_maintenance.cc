@@ -117,8 +117,10 @@ absl::Status DatabaseImpl::Compact() {
     RETURN_IF_ERROR(collection->Fold(true));
     RETURN_IF_ERROR(collection->TakeSnapshot());
   }
-  const auto relocate = [this](const storage::ExtentOwner& owner, absl::Span<const storage::ExtentMove> moves,
-                               storage::WriteBatch* batch) { return services_.kv->Relocate(owner, moves, batch); };
+  const auto relocate = [this](const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
+                               const storage::ExtentPointer& to, storage::WriteBatch* batch) {
+    return services_.kv->Relocate(owner, from, to, batch);
+  };
   RETURN_IF_ERROR(services_.extents->CollectGarbage(relocate).status());
   return services_.store->Compact();
 }
@@ -161,8 +163,8 @@ absl::StatusOr<BackupInfo> DatabaseImpl::Backup(absl::string_view directory) con
     RETURN_IF_ERROR(services_.extents->LinkInto(target + "/extents"));
     return LinkTree(services_.path + "/index", target + "/index");
   };
-  ASSIGN_OR_RETURN(const storage::BackupInfo info, storage::CreateBackup(services_.store.get(), link, directory));
-  return BackupInfo{info.id, info.created_ms, info.bytes, info.commit};
+  ASSIGN_OR_RETURN(const storage::BackupInfo info, storage::CreateBackup(*services_.store, link, directory));
+  return BackupInfo{info.id, info.created_ms, info.bytes, info.commit, info.problem};
 }
 
 }  // namespace larder

@@ -151,7 +151,7 @@ TEST_F(DatabaseTest, FilterGivesExactlyTheMatches) {
     std::vector<Document> batch;
     for (int i = 0; i < 600; ++i) {
       batch.push_back(DocumentOf("d" + std::to_string(i), RandomVector(8, random),
-                                 {{"n", i}, {"even", Scalar(i % 2 == 0)}, {"name", "name-" + std::to_string(i % 7)}}));
+                                 {{"n", i}, {"even", i % 2 == 0}, {"name", "name-" + std::to_string(i % 7)}}));
     }
     ASSERT_TRUE(docs.Upsert(batch).ok());
     for (const auto& [filter, matches] : std::vector<std::pair<std::string, uint64_t>>{
@@ -241,7 +241,9 @@ TEST_F(DatabaseTest, AutoGrowsFromFlatIntoHnswWithoutLosingAny) {
     std::vector<Document> batch;
     for (int j = 0; j < 500; ++j) batch.push_back(DocumentOf("d" + std::to_string(i * 500 + j), RandomVector(8, random)));
     ASSERT_TRUE(docs.Upsert(batch).ok());
-    if (i == 0) EXPECT_EQ(docs.Info().spaces[0].serving, IndexKind::kFlat);
+    if (i == 0) {
+      EXPECT_EQ(docs.Info().spaces[0].serving, IndexKind::kFlat);
+    }
   }
   EXPECT_EQ(docs.Info().spaces[0].serving, IndexKind::kHnsw);
   EXPECT_EQ(docs.Info().spaces[0].vectors, 6000u);

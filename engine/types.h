@@ -33,6 +33,10 @@ struct MetadataValue {
   MetadataValue() = default;
   MetadataValue(Scalar v) : values{std::move(v)} {}                              // NOLINT
   MetadataValue(const char* v) : values{std::string(v)} {}                       // NOLINT
+  MetadataValue(std::string v) : values{std::move(v)} {}                         // NOLINT
+  MetadataValue(bool v) : values{v} {}                                           // NOLINT
+  MetadataValue(double v) : values{v} {}                                         // NOLINT
+  MetadataValue(int64_t v) : values{v} {}                                        // NOLINT
   MetadataValue(int v) : values{static_cast<int64_t>(v)} {}                      // NOLINT
   explicit MetadataValue(std::vector<Scalar> list) : values(std::move(list)), is_list(true) {}
   friend bool operator==(const MetadataValue&, const MetadataValue&) = default;

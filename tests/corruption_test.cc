@@ -39,12 +39,16 @@ class Image {
     std::mt19937_64 random(1);
     const std::string profile = *(*db)->kv().RegisterProfile(CrashProfile());
     for (int i = 0; i < kDocuments; ++i) {
-      if (i == kDocuments / 2) EXPECT_TRUE((*db)->Compact().ok());
+      if (i == kDocuments / 2) {
+        EXPECT_TRUE((*db)->Compact().ok());
+      }
       Document document = DocumentOf(IdOf(i), RandomVector(8, random), {{"n", i}});
       document.text = "the source text of " + document.id;
       vectors_.push_back(document.chunks[0].vectors["default"]);
       EXPECT_TRUE(docs->Upsert(document).ok());
-      if (i % 3 == 0) EXPECT_TRUE(PutCrashKv(&(*db)->kv(), profile, IdOf(i), i));
+      if (i % 3 == 0) {
+        EXPECT_TRUE(PutCrashKv(&(*db)->kv(), profile, IdOf(i), i));
+      }
     }
     absl::SleepFor(absl::Milliseconds(1500));  // the mark is at most a second behind
     fs::copy(dir_ / "live", dir_ / "image", fs::copy_options::recursive);
@@ -70,8 +74,6 @@ const Image& TheImage() {
 struct Outcome {
   int refused = 0, data_loss = 0, right = 0;
 };
-
-bool Refused(const absl::Status& status) { return !status.ok() && !absl::IsNotFound(status); }
 
 // Asks for everything; every answer must be right or an error that says so.
 void AskEverything(Database* db, Outcome* outcome) {
@@ -101,7 +103,9 @@ void AskEverything(Database* db, Outcome* outcome) {
     }
   }
   const auto profiles = db->kv().ListProfiles();
-  if (profiles.ok()) ASSERT_EQ(profiles->size(), 1u);
+  if (profiles.ok()) {
+    ASSERT_EQ(profiles->size(), 1u);
+  }
   for (int i = 0; i < kDocuments && profiles.ok(); i += 3) {
     const KvKey key = CrashKey((*profiles)[0], IdOf(i), i);
     const auto layers = db->kv().Get(key);

@@ -152,7 +152,9 @@ class ModelRun {
       const Hit& hit = reply->hits[i];
       vids.insert(hit.vid);
       ASSERT_TRUE(model_.documents().count({request.tenant, hit.document_id}) > 0) << hit.document_id;
-      if (request.exact || request.space == "default") ASSERT_NEAR(hit.score, expected[i], 1e-5);
+      if (request.exact || request.space == "default") {
+        ASSERT_NEAR(hit.score, expected[i], 1e-5);
+      }
     }
     ASSERT_EQ(vids.size(), expected.size()) << "a chunk came twice";
   }
