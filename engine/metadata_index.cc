@@ -251,7 +251,8 @@ absl::StatusOr<VidSet> FilterCompiler::CompileTenant(absl::string_view tenant) c
   }
   Filter leaf;
   leaf.op = Filter::Op::kEq;
-  RETURN_IF_ERROR(ScanEqual(leaf, Scalar(std::string(tenant)), &out));
+  leaf.values = {Scalar(std::string(tenant))};
+  RETURN_IF_ERROR(ScanEqual(leaf, leaf.values[0], &out));
   out &= live_;
   return out;
 }
