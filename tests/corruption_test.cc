@@ -186,8 +186,7 @@ INSTANTIATE_TEST_SUITE_P(Files, CorruptionTest,
                                            std::pair("image", "MANIFEST"), std::pair("image", "CURRENT"),
                                            std::pair("image", "COMMITTED"), std::pair("image", "FORMAT"),
                                            std::pair("image", ".ext"), std::pair("closed", "directory"),
-                                           std::pair("closed", ".hnsw"), std::pair("closed", ".log"),
-                                           std::pair("closed", "MANIFEST")));
+                                           std::pair("closed", ".hnsw"), std::pair("closed", "MANIFEST")));
 
 TEST(Corruption, DamagedBackupsAreNotRestored) {
   const std::string root = TheImage().path("backups");
