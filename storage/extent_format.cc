@@ -105,6 +105,12 @@ absl::Status CheckExtentFileHeader(absl::string_view header, uint32_t file) {
   if (number != file) {
     return absl::DataLossError(absl::StrCat(name, ": header says that it is ", ExtentFileName(number)));
   }
+  const size_t used = header.find_last_not_of('\0') + 1;
+  if (header.size() != kExtentBlockBytes || used > kHeaderCrcOffset + 4) {
+    return absl::DataLossError(absl::StrCat(name, ": header at offset 0 is damaged: ", header.size(),
+                                            " bytes with ", used, " used, expected ", kExtentBlockBytes,
+                                            " with at most ", kHeaderCrcOffset + 4));
+  }
   return absl::OkStatus();
 }
 

@@ -67,12 +67,12 @@ TEST(ExtentFormat, HeaderNoticesEveryBitAndTruncation) {
   const std::string header = EncodeExtentFileHeader(7);
   ASSERT_TRUE(CheckExtentFileHeader(header, 7).ok());
   EXPECT_EQ(CheckExtentFileHeader(header, 8).code(), StatusCode::kDataLoss);
-  for (size_t bit = 0; bit < 64 * 8; ++bit) {
+  for (size_t bit = 0; bit < header.size() * 8; ++bit) {
     std::string flipped = header;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
     EXPECT_EQ(CheckExtentFileHeader(flipped, 7).code(), StatusCode::kDataLoss) << bit;
   }
-  for (size_t size = 0; size < 64; ++size) {
+  for (size_t size = 0; size < header.size(); ++size) {
     EXPECT_EQ(CheckExtentFileHeader(header.substr(0, size), 7).code(), StatusCode::kDataLoss) << size;
   }
 }

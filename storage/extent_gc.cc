@@ -108,13 +108,13 @@ absl::StatusOr<std::vector<ExtentCollector::Move>> ExtentCollector::Copy(const E
   std::vector<absl::StatusOr<std::string>> payloads = parts_.reader->Read(pointers);
   std::vector<Move> moves;
   for (size_t i = 0; i < payloads.size(); ++i) {
-    absl::StatusOr<ExtentPointer> copy = payloads[i].status();
-    if (payloads[i].ok()) {
-      copy = parts_.writer->Append(*payloads[i]);
-      std::string().swap(*payloads[i]);
-    } else if (NoteDamage(pointers[i].file, payloads[i].status()).ok()) {
+    if (absl::IsDataLoss(payloads[i].status())) {
+      RETURN_IF_ERROR(NoteDamage(pointers[i].file, payloads[i].status()));
       continue;
     }
+    absl::StatusOr<ExtentPointer> copy =
+        payloads[i].ok() ? parts_.writer->Append(*payloads[i]) : payloads[i].status();
+    if (copy.ok()) std::string().swap(*payloads[i]);
     if (!copy.ok()) {
       for (const Move& move : moves) ForgetCopy(move.to);
       return copy.status();

@@ -31,17 +31,11 @@ class ExtentStoreTest : public testing::TestWithParam<Mode> {
     db_.options.direct_io = GetParam().direct_io;
     db_.Open();
   }
-  void UseRocksDb() {
-    db_.Close();
-    db_.rocksdb = true;
-    db_.Open();
-  }
   ExtentTestDatabase db_;
   std::mt19937_64 random_{11};
 };
 
 TEST_P(ExtentStoreTest, ReadsBackWhatWasWrittenAlsoAfterReopening) {
-  UseRocksDb();
   std::vector<std::string> payloads;
   for (const size_t size : {0, 1, 4095, 4096, 4097, 12288, 65536, 65537, 300000, 3000000}) {
     payloads.push_back(RandomBytes(random_, size));
@@ -140,11 +134,8 @@ TEST_P(ExtentStoreTest, HostilePointersAreDataLoss) {
 }
 
 TEST_P(ExtentStoreTest, AFullDiskIsResourceExhaustedAndPasses) {
-  FaultySystem system;
-  db_.environment.system = &system;
-  db_.Reopen();
   ASSERT_TRUE(db_.Put("a", std::string(9000, 'a')).ok());
-  system.space = 20000;
+  db_.system.space = 20000;
   int refused = 0;
   for (int i = 0; i < 20; ++i) {
     const absl::Status status = db_.Put(absl::StrCat("b", i), std::string(9000, 'b')).status();
@@ -156,7 +147,7 @@ TEST_P(ExtentStoreTest, AFullDiskIsResourceExhaustedAndPasses) {
   EXPECT_EQ(refused, 19);
   EXPECT_EQ(*db_.Get("a"), std::string(9000, 'a'));
   ASSERT_TRUE(db_.Delete("a").ok());
-  system.space = INT64_MAX;
+  db_.system.space = INT64_MAX;
   ASSERT_TRUE(db_.Put("c", std::string(9000, 'c')).ok());
   EXPECT_THAT(db_.Problems(), IsEmpty());
   EXPECT_EQ(db_.extents->Stats().extents, 2u);
@@ -189,31 +180,6 @@ TEST_P(ExtentStoreTest, ManyReadersManyFiles) {
     });
   }
   for (std::thread& reader : readers) reader.join();
-}
-
-TEST_P(ExtentStoreTest, ALinkedCopyOpensByItselfAndOutlivesTheOriginal) {
-  UseRocksDb();
-  ASSERT_TRUE(db_.Put("a", std::string(100000, 'a')).ok());
-  ASSERT_TRUE(db_.Put("b", "b").ok());
-  ASSERT_TRUE(db_.extents->Append("an append that is not yet referenced").ok());
-  const std::string target = db_.directory.path("copy");
-  ASSERT_TRUE(db_.store->Checkpoint(target, [&] { return db_.extents->LinkInto(target + "/extents"); }).ok());
-  // The original goes on: what was linked is not written to again.
-  const ExtentPointer later = *db_.Put("c", "c");
-  EXPECT_FALSE(std::filesystem::exists(target + "/extents/" + ExtentFileName(later.file)));
-  ASSERT_TRUE(db_.Delete("a").ok());
-  ASSERT_TRUE(db_.Delete("b").ok());
-  ASSERT_TRUE(db_.CollectGarbage().ok());
-  db_.Reopen();
-  db_.Close();
-
-  const auto store = Store::Open(target, {});
-  ASSERT_TRUE(store.ok()) << store.status();
-  const auto extents = ExtentStore::Open(target + "/extents", store->get(), db_.options);
-  ASSERT_TRUE(extents.ok());
-  std::vector<std::string> problems;
-  EXPECT_EQ(*(*extents)->Verify(&problems), 2u);
-  EXPECT_THAT(problems, IsEmpty());
 }
 
 TEST_P(ExtentStoreTest, OpeningDoesNotCutAFileThatABackupShares) {
@@ -249,10 +215,8 @@ INSTANTIATE_TEST_SUITE_P(Modes, ExtentStoreTest,
                          });
 
 TEST(ExtentStore, FallsBackWhereODirectIsRefused) {
-  FaultySystem system;
-  system.refuse_direct = true;
   ExtentTestDatabase db;
-  db.environment.system = &system;
+  db.system.refuse_direct = true;
   db.Open();
   EXPECT_TRUE(db.extents->Stats().direct_io);  // nothing has told otherwise yet
   ASSERT_TRUE(db.Put("a", std::string(70000, 'a')).ok());
@@ -279,6 +243,35 @@ TEST(ExtentStore, WorksOnTmpfs) {
     }
   }
   std::filesystem::remove_all(root);
+}
+
+// Over RocksDB, with syncs that are meant.
+TEST(ExtentStore, ALinkedCopyOpensByItselfAndOutlivesTheOriginal) {
+  ExtentTestDatabase db;
+  db.rocksdb = true;
+  db.environment.system = &ExtentSystem::Posix();
+  db.Open();
+  ASSERT_TRUE(db.Put("a", std::string(100000, 'a')).ok());
+  ASSERT_TRUE(db.Put("b", "b").ok());
+  ASSERT_TRUE(db.extents->Append("an append that is not yet referenced").ok());
+  const std::string target = db.directory.path("copy");
+  ASSERT_TRUE(db.store->Checkpoint(target, [&] { return db.extents->LinkInto(target + "/extents"); }).ok());
+  // The original goes on: what was linked is not written to again.
+  const ExtentPointer later = *db.Put("c", "c");
+  EXPECT_FALSE(std::filesystem::exists(target + "/extents/" + ExtentFileName(later.file)));
+  ASSERT_TRUE(db.Delete("a").ok());
+  ASSERT_TRUE(db.Delete("b").ok());
+  ASSERT_TRUE(db.CollectGarbage().ok());
+  db.Reopen();
+  db.Close();
+
+  const auto store = Store::Open(target, {});
+  ASSERT_TRUE(store.ok()) << store.status();
+  const auto extents = ExtentStore::Open(target + "/extents", store->get(), db.options);
+  ASSERT_TRUE(extents.ok());
+  std::vector<std::string> problems;
+  EXPECT_EQ(*(*extents)->Verify(&problems), 2u);
+  EXPECT_THAT(problems, IsEmpty());
 }
 
 TEST(ExtentStore, RefusesBadOptions) {

@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,9 +27,43 @@ inline std::string RandomBytes(std::mt19937_64& random, size_t size) {
   return bytes;
 }
 
+// System calls that fail on demand, and a disk that forgets what was not synced. Thread-safe.
+class FaultySystem : public ExtentSystem {
+ public:
+  int Open(const std::string& path, int flags) override;
+  ssize_t WriteVector(int fd, const iovec* parts, int count, uint64_t offset) override;
+  int SyncData(int fd) override;
+  int SyncDirectory(const std::string& path) override;
+
+  // As the power goes: of what was written since its file was last synced, each write stays, is
+  // zeroed or is cut off; files whose name was not synced may go.
+  void LosePower(std::mt19937_64& random);
+
+  std::atomic<bool> refuse_direct = false;
+  std::atomic<bool> pretend_to_sync = false;  // for speed: nothing here cuts the power to the real disk
+  // Bytes that the disk still takes; a write that meets the end is short, the next one fails.
+  std::atomic<int64_t> space = INT64_MAX;
+  std::atomic<int> write_error = 28;  // ENOSPC
+  std::atomic<int> failing_syncs = 0, failing_directory_syncs = 0;
+  std::atomic<int> syncs = 0, directory_syncs = 0;
+
+ private:
+  struct Range {
+    uint64_t offset, bytes;
+  };
+  absl::Mutex mutex_;
+  std::map<int, std::string> path_of_ ABSL_GUARDED_BY(mutex_);                  // by descriptor
+  std::map<std::string, std::vector<Range>> unsynced_ ABSL_GUARDED_BY(mutex_);  // by path
+  std::set<std::string> new_names_ ABSL_GUARDED_BY(mutex_);
+};
+
 class ExtentTestDatabase {
  public:
-  ExtentTestDatabase() { options.file_bytes = 64 << 10; }
+  ExtentTestDatabase() {
+    options.file_bytes = 64 << 10;
+    system.pretend_to_sync = true;
+    environment.system = &system;
+  }
 
   // With what is set in `options`, `environment` and `rocksdb`. A store in memory survives Close.
   absl::Status TryOpen() {
@@ -126,28 +162,13 @@ class ExtentTestDatabase {
   }
 
   TestDirectory directory;
+  FaultySystem system;  // unless `environment` names another
   ExtentStoreOptions options;
   ExtentEnvironment environment;
   bool rocksdb = false;
   MemoryStore* memory = nullptr;  // the store, unless `rocksdb`
   std::unique_ptr<Store> store;
   std::unique_ptr<ExtentStore> extents;
-};
-
-// System calls that fail on demand. Thread-safe.
-class FaultySystem : public ExtentSystem {
- public:
-  int Open(const std::string& path, int flags) override;
-  ssize_t WriteVector(int fd, const iovec* parts, int count, uint64_t offset) override;
-  int SyncData(int fd) override;
-  int SyncDirectory(const std::string& path) override;
-
-  std::atomic<bool> refuse_direct = false;
-  // Bytes that the disk still takes; a write that meets the end is short, the next one fails.
-  std::atomic<int64_t> space = INT64_MAX;
-  std::atomic<int> write_error = 28;  // ENOSPC
-  std::atomic<int> failing_syncs = 0, failing_directory_syncs = 0;
-  std::atomic<int> syncs = 0, directory_syncs = 0;
 };
 
 }  // namespace larder::storage
