@@ -1,9 +1,6 @@
 # `cmake --install build --prefix P` gives P/include/larder, P/lib with larder::larder (and
 # larder::client), P/bin with the tools. The rooms are joined into one library each; it is static
 # unless BUILD_SHARED_LIBS.
-if(NOT TARGET larder_kv)  # until the KV room has landed
-  return()
-endif()
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(LARDER_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/larder)
