@@ -1,0 +1,76 @@
+// larder-bench: how fast, how exact, how large; beside rivals in the same run.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "tools/bench/ann.h"
+#include "tools/bench/retrieval.h"
+
+namespace {
+
+// A directory for databases: the given one, or one that is removed at the end.
+class WorkDirectory {
+ public:
+  explicit WorkDirectory(std::string* path) {
+    if (!path->empty()) return;
+    std::string pattern = (std::filesystem::temp_directory_path() / "larder-bench-XXXXXX").string();
+    if (mkdtemp(pattern.data()) != nullptr) made_ = *path = pattern;
+  }
+  ~WorkDirectory() {
+    std::error_code error;
+    if (!made_.empty()) std::filesystem::remove_all(made_, error);
+  }
+
+ private:
+  std::string made_;
+};
+
+void AddAnn(CLI::App* app, larder::tools::AnnOptions* o) {
+  app->add_option("--base", o->base, "Rows to index: .npy (f2, f4), .fvecs or .fbin")->required();
+  app->add_option("--query", o->query, "Queries, likewise")->required();
+  app->add_option("--gt", o->ground_truth, "Row numbers of the true nearest: .npy, .ivecs or .ibin; computed if absent");
+  app->add_option("--metric", o->metric)->check(CLI::IsMember({"cosine", "dot", "l2"}))->capture_default_str();
+  app->add_option("--index", o->indexes, "flat, hnsw (Larder), hnswlib (the library alone, in memory); several are compared")
+      ->delimiter(',')->check(CLI::IsMember({"flat", "hnsw", "hnswlib"}))->capture_default_str();
+  app->add_option("--ef", o->ef, "Candidate list sizes, one setting each")->delimiter(',')->check(CLI::Range(1, 10'000));
+  app->add_option("--k", o->k)->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--threads", o->threads, "Of build and of search")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--m", o->m)->check(CLI::Range(2, 128))->capture_default_str();
+  app->add_option("--efc", o->ef_construction)->check(CLI::Range(2, 10'000))->capture_default_str();
+  app->add_option("--batch", o->batch, "Rows an upsert")->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--passes", o->passes, "Search passes; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
+  app->add_option("--limit", o->limit, "Only the first rows; 0 = all")->capture_default_str();
+  app->add_option("--db", o->directory, "Where databases are built; a temporary directory if absent");
+  app->add_flag("--rpc", o->rpc, "Also search through a server and a client on loopback");
+  app->add_flag("--json", o->json, "One JSON line a setting");
+}
+
+void AddRetrieval(CLI::App* app, larder::tools::RetrievalOptions* o) {
+  app->add_option("--data", o->data, "Folder with corpus.jsonl, queries.jsonl and qrels.tsv")
+      ->required()->check(CLI::ExistingDirectory);
+  app->add_option("--db", o->directory, "Where the database is built; a temporary directory if absent");
+  app->add_option("--max-tokens", o->max_tokens, "Of a chunk")->capture_default_str();
+  app->add_option("--overlap-tokens", o->overlap_tokens)->capture_default_str();
+  app->add_flag("--json", o->json, "One JSON object");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures Larder: how fast, how exact, how large.", "larder-bench");
+  app.require_subcommand(1);
+  larder::tools::AnnOptions ann;
+  larder::tools::RetrievalOptions retrieval;
+  CLI::App* ann_app = app.add_subcommand("ann", "Nearest neighbours: recall against queries a second");
+  CLI::App* retrieval_app = app.add_subcommand("retrieval", "Text in, questions asked: recall, nDCG, MRR");
+  AddAnn(ann_app, &ann);
+  AddRetrieval(retrieval_app, &retrieval);
+  CLI11_PARSE(app, argc, argv);
+  const WorkDirectory directory(ann_app->parsed() ? &ann.directory : &retrieval.directory);
+  const absl::Status status =
+      ann_app->parsed() ? larder::tools::RunAnn(ann) : larder::tools::RunRetrieval(retrieval);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "larder-bench: %s\n", status.ToString().c_str());
+  return 1;
+}
