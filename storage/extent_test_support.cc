@@ -79,8 +79,8 @@ int FaultySystem::SyncDirectory(const std::string& path) {
 void FaultySystem::LosePower(std::mt19937_64& random) {
   absl::MutexLock lock(&mutex_);
   for (const auto& [path, ranges] : unsynced_) {
-    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!file.valid()) continue;  // collected since
+    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (file.get() < 0) continue;  // collected since
     for (const Range& range : ranges) {
       const std::string zeros(range.bytes, '\0');
       switch (random() % 3) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,22 +19,6 @@
 
 namespace larder::storage {
 namespace {
-
-// A file descriptor that closes itself; Close() reports what close() says.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int Close() { return ::close(std::exchange(fd_, -1)); }
-
- private:
-  int fd_;
-};
 
 int OpenRetrying(const std::string& path, int flags, mode_t mode = 0) {
   int fd;
@@ -55,6 +40,8 @@ absl::Status ErrnoToStatus(int error, absl::string_view operation, absl::string_
       return absl::NotFoundError(message);
     case EEXIST:
       return absl::AlreadyExistsError(message);
+    case ELOOP:
+      return absl::InvalidArgumentError(message);
     case EACCES:
     case EPERM:
     case EROFS:
@@ -106,6 +93,12 @@ absl::Status FileSystem::SyncDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<DiskSpace> FileSystem::Space(const std::string& path) {
+  struct statvfs info;
+  if (::statvfs(path.c_str(), &info) != 0) return ErrnoToStatus(errno, "statvfs", path);
+  return DiskSpace{info.f_bavail * info.f_frsize, info.f_blocks * info.f_frsize};
+}
+
 absl::Status WriteFileAtomically(FileSystem& files, const std::string& path, absl::string_view contents) {
   const std::string temporary = path + ".tmp";
   absl::Status status = files.WriteNew(temporary, contents);
@@ -144,6 +137,11 @@ absl::StatusOr<uint64_t> FileSize(const std::string& path) {
 bool PathExists(const std::string& path) {
   struct stat info;
   return ::lstat(path.c_str(), &info) == 0;
+}
+
+bool IsSymbolicLink(const std::string& path) {
+  struct stat info;
+  return ::lstat(path.c_str(), &info) == 0 && S_ISLNK(info.st_mode);
 }
 
 absl::Status MakeDirectories(FileSystem& files, const std::string& path) {
@@ -203,23 +201,13 @@ uint64_t TreeBytes(const std::string& path) {
 }
 
 absl::StatusOr<FileLock> FileLock::Acquire(const std::string& path) {
-  const int fd = OpenRetrying(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0644);
-  if (fd < 0) return ErrnoToStatus(errno, "open", path);
-  FileLock lock(fd);
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return lock;
+  Descriptor file(OpenRetrying(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0644));
+  if (file.get() < 0) return ErrnoToStatus(errno, "open", path);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return FileLock(std::move(file));
   if (errno == EWOULDBLOCK) {
     return absl::UnavailableError(absl::StrCat(path, ": held by another open database or process"));
   }
   return ErrnoToStatus(errno, "lock", path);
-}
-
-FileLock& FileLock::operator=(FileLock&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
-void FileLock::Release() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
 }  // namespace larder::storage

@@ -37,6 +37,7 @@ rocksdb::DBOptions DatabaseOptions(const StoreOptions& options, rocksdb::Env* en
   db.max_total_wal_size = 4 * options.write_buffer_bytes;
   db.max_background_jobs = 2;
   db.max_open_files = 512;
+  db.max_file_opening_threads = 2;
   db.bytes_per_sync = db.wal_bytes_per_sync = 1 << 20;
   db.skip_stats_update_on_db_open = true;
   db.stats_dump_period_sec = db.stats_persist_period_sec = 0;

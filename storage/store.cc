@@ -14,15 +14,12 @@ namespace {
 constexpr size_t kMaxGroupBytes = 4 << 20;
 constexpr uint64_t kMinWriteBufferBytes = 1 << 20;
 
-std::string WithRepairHint(absl::string_view message, const std::string& directory) {
-  return absl::StrCat(message,
-                      "; restore a backup, or accept what is left with: larder repair --accept-data-loss ",
-                      directory);
-}
-
-absl::Status AddRepairHint(const absl::Status& status, const std::string& directory) {
+absl::Status AddRepairHint(const absl::Status& status, const std::string& directory, bool accepted) {
   if (!absl::IsDataLoss(status)) return status;
-  return absl::DataLossError(WithRepairHint(status.message(), directory));
+  return absl::DataLossError(
+      absl::StrCat(status.message(), "; restore a backup",
+                   accepted ? "" : ", or accept what is left with: larder repair --accept-data-loss ",
+                   accepted ? "" : directory));
 }
 
 absl::Status PutCommitRecord(const Rocks& rocks, const CommitRecord& record) {
@@ -125,7 +122,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenStore(absl::string_view directory, co
   RETURN_IF_ERROR(RemoveTree(layout.staging));
   absl::StatusOr<Opened> opened = presence == Presence::kAbsent ? Create(layout, options, environment)
                                                                 : OpenExisting(layout, options, environment);
-  if (!opened.ok()) return AddRepairHint(opened.status(), layout.directory);
+  if (!opened.ok()) return AddRepairHint(opened.status(), layout.directory, options.accept_data_loss);
   auto store = std::make_unique<StoreImpl>(layout, options, *environment.files, std::move(lock),
                                            std::move(opened->rocks), opened->record);
   RETURN_IF_ERROR(store->WriteMark());
@@ -144,7 +141,7 @@ StoreImpl::StoreImpl(Layout layout, const StoreOptions& options, FileSystem& fil
       commits_([this](const std::vector<const WriteBatch*>& group, bool sync) { return Apply(group, sync); },
                kMaxGroupBytes),
       state_(record.state),
-      durable_commit_(0) {}
+      durable_commit_(record.state.commit) {}  // recovery flushed it
 
 StoreImpl::~StoreImpl() { Close().IgnoreError(); }
 

@@ -62,7 +62,8 @@ class StoreImpl final : public Store {
   // The leader's work, one thread at a time.
   absl::StatusOr<uint64_t> Apply(const std::vector<const WriteBatch*>& group, bool sync);
   absl::Status RecoverIfFailed();
-  absl::Status StartNewLog();
+  absl::Status KeepSomethingInMemory(const CommitRecord& record);
+  absl::Status CheckSpace(const WriteBatch& batch) const;
   absl::Status NoteFailure(const rocksdb::Status& status, absl::string_view what);
 
   void MarkLoop();

@@ -1,4 +1,5 @@
 // How the store commits, recovers from a full disk, and keeps its mark.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -42,11 +43,31 @@ rocksdb::Status AppendCommitRecord(const CommitRecord& record, const Rocks& rock
   return out->Put(rocks.handle(Table::kMeta), ToSlice(kCommitKey), value);
 }
 
+bool MostlyDeletes(const WriteBatch& batch) {
+  int64_t deletes = 0;
+  BatchReader reader(batch.rep());
+  while (reader.Next()) deletes += reader.op() == BatchOp::kPut ? -1 : 1;
+  return deletes > 0;
+}
+
 }  // namespace
 
 absl::StatusOr<uint64_t> StoreImpl::Write(WriteBatch batch, bool sync) {
   RETURN_IF_ERROR(CheckOpen());
+  RETURN_IF_ERROR(CheckSpace(batch));
   return commits_.Write(batch, sync);
+}
+
+// Refuses before RocksDB hits the end of the disk: it can then still flush what it has in memory,
+// and batches that mostly delete still pass.
+absl::Status StoreImpl::CheckSpace(const WriteBatch& batch) const {
+  const absl::StatusOr<DiskSpace> space = files_.Space(layout_.rocks);
+  if (!space.ok() || space->capacity == 0) return absl::OkStatus();  // a file system that cannot tell
+  const uint64_t reserve = std::min(2 * options_.write_buffer_bytes, space->capacity / 16);
+  if (space->available >= reserve + batch.bytes() || MostlyDeletes(batch)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(layout_.directory, ": ", space->available,
+                                                   " bytes of disk left, a write of ", batch.bytes(),
+                                                   " leaves less than the reserve of ", reserve));
 }
 
 absl::StatusOr<uint64_t> StoreImpl::Apply(const std::vector<const WriteBatch*>& group, bool sync) {
@@ -63,6 +84,7 @@ absl::StatusOr<uint64_t> StoreImpl::Apply(const std::vector<const WriteBatch*>& 
   }
   if (status.ok()) status = AppendCommitRecord(record, *rocks_, &physical);
   if (!status.ok()) return FromRocks(status, absl::StrCat("assemble commit ", first));
+  RETURN_IF_ERROR(KeepSomethingInMemory({identity_, state()}));
 
   rocksdb::WriteOptions options;
   options.sync = sync;
@@ -94,28 +116,31 @@ absl::Status StoreImpl::RecoverIfFailed() {
     next_recovery_ = now + kRecoveryInterval;
   }
   // RocksDB may have recovered by itself already (SstFileManager), or be about to (Busy).
-  rocksdb::Status resumed = rocks_->db()->Resume();
-  absl::Status status = resumed.ok() ? StartNewLog() : FromRocks(resumed, "resume after a full disk");
-  absl::StatusOr<CommitRecord> record = ReadCommitRecord(*rocks_);
-  if (status.ok()) status = record.status();
+  const rocksdb::Status resumed = rocks_->db()->Resume();
+  if (resumed.IsIOError() && !resumed.IsNoSpace()) return NoteFailure(resumed, "resume after a full disk");
+  const absl::StatusOr<CommitRecord> record = ReadCommitRecord(*rocks_);
   absl::MutexLock lock(&mutex_);
-  if (!status.ok()) return failure_;
+  if (!resumed.ok() || !record.ok()) return failure_;
   state_ = record->state;
   durable_commit_ = state_.commit;
   failure_ = absl::OkStatus();
   return absl::OkStatus();
 }
 
-// The log may end in half a record, and recovery would stop there: nothing may follow it. Writing
-// past the log makes the flush of an empty store a real one, and a flush begins a new log.
-absl::Status StoreImpl::StartNewLog() {
-  ASSIGN_OR_RETURN(const CommitRecord record, ReadCommitRecord(*rocks_));
+// RocksDB begins a new log after a failed write only if it has something in memory to flush; else it
+// would go on refusing (rocksdb issues 11643, 12998). So there is always something: the record that
+// is current anyway, past the log.
+absl::Status StoreImpl::KeepSomethingInMemory(const CommitRecord& record) {
+  uint64_t entries = 1;
+  rocks_->db()->GetIntProperty(rocks_->handle(Table::kMeta),
+                               rocksdb::DB::Properties::kNumEntriesActiveMemTable, &entries);
+  if (entries > 0) return absl::OkStatus();
   rocksdb::WriteBatch batch;
-  RETURN_IF_ERROR(FromRocks(AppendCommitRecord(record, *rocks_, &batch), "assemble the commit record"));
+  rocksdb::Status status = AppendCommitRecord(record, *rocks_, &batch);
   rocksdb::WriteOptions past_the_log;
   past_the_log.disableWAL = true;
-  RETURN_IF_ERROR(FromRocks(rocks_->db()->Write(past_the_log, &batch), "write the commit record"));
-  return rocks_->Flush();
+  if (status.ok()) status = rocks_->db()->Write(past_the_log, &batch);
+  return status.ok() ? absl::OkStatus() : NoteFailure(status, "write the commit record");
 }
 
 CommitState StoreImpl::state() const {
