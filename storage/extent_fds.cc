@@ -37,7 +37,7 @@ absl::StatusOr<std::shared_ptr<const ReadHandle>> ExtentFds::Open(uint32_t file)
     fd = system_.Open(path, O_RDONLY);
   }
   if (fd < 0) return ErrnoToStatus(errno, "open", path);
-  handle->fd = FileDescriptor(fd);
+  handle->fd = Descriptor(fd);
   return handle;
 }
 

@@ -16,12 +16,13 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "storage/extent_system.h"
+#include "storage/posix_file.h"
 
 namespace larder::storage {
 
 // An open file. Reads through it go on after the file has been unlinked or evicted.
 struct ReadHandle {
-  FileDescriptor fd;
+  Descriptor fd{-1};
   bool direct = false;
 };
 

@@ -17,10 +17,10 @@ constexpr size_t kCopyBytes = 1 << 20;
 
 absl::Status CopyFile(const std::string& from, const std::string& to) {
   ExtentSystem& system = ExtentSystem::Posix();
-  const FileDescriptor in(system.Open(from, O_RDONLY));
-  if (!in.valid()) return ErrnoToStatus(errno, "open", from);
-  const FileDescriptor out(system.Open(to, O_WRONLY | O_CREAT | O_EXCL));
-  if (!out.valid()) return ExtentWriteError(errno, "create", to);
+  const Descriptor in(system.Open(from, O_RDONLY));
+  if (in.get() < 0) return ErrnoToStatus(errno, "open", from);
+  const Descriptor out(system.Open(to, O_WRONLY | O_CREAT | O_EXCL));
+  if (out.get() < 0) return ExtentWriteError(errno, "create", to);
   std::string buffer(kCopyBytes, '\0');
   for (uint64_t offset = 0;;) {
     const ssize_t got = ::pread(in.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));

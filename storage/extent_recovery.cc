@@ -31,9 +31,9 @@ struct Found {
 using FoundFiles = std::map<uint32_t, Found>;
 
 absl::Status LookAtFile(const std::string& path, uint32_t file, Found* found) {
-  const FileDescriptor fd(ExtentSystem::Posix().Open(path, O_RDONLY));
+  const Descriptor fd(ExtentSystem::Posix().Open(path, O_RDONLY));
   struct stat info;
-  if (!fd.valid() || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
+  if (fd.get() < 0 || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
     return absl::OkStatus();  // missing
   found->on_disk = true;
   found->size = static_cast<uint64_t>(info.st_size);

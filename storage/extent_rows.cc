@@ -66,7 +66,11 @@ uint32_t ReadNextFileMark(const Store& store) {
 absl::Status WriteNextFileMark(uint32_t next_file, Store* store) {
   RecordWriter mark(kMarkVersion);
   mark.U32(next_file);
+  // It makes room, so it must pass on a full disk, where the store takes only batches that delete
+  // more than they put. No row can have the second key.
   WriteBatch batch;
+  batch.Delete(Table::kMeta, kNextFileKey);
+  batch.Delete(Table::kExtents, ExtentRowKey(0, 0));
   batch.Put(Table::kMeta, kNextFileKey, std::move(mark).Finish());
   return store->Write(std::move(batch), /*sync=*/true).status();
 }

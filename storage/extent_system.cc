@@ -20,10 +20,6 @@ auto RetryInterrupted(const Call& call) {
 
 }  // namespace
 
-FileDescriptor::~FileDescriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 ExtentSystem& ExtentSystem::Posix() {
   static ExtentSystem* const posix = new ExtentSystem;
   return *posix;
@@ -42,8 +38,8 @@ int ExtentSystem::SyncData(int fd) {
 }
 
 int ExtentSystem::SyncDirectory(const std::string& path) {
-  const FileDescriptor directory(Open(path, O_RDONLY | O_DIRECTORY));
-  if (!directory.valid()) return -1;
+  const Descriptor directory(Open(path, O_RDONLY | O_DIRECTORY));
+  if (directory.get() < 0) return -1;
   return RetryInterrupted([&] { return ::fsync(directory.get()); });
 }
 

@@ -28,7 +28,11 @@ ssize_t FaultySystem::WriteVector(int fd, const iovec* parts, int count, uint64_
     unsynced_[path_of_[fd]].push_back({offset, static_cast<uint64_t>(wanted)});
   }
   const int64_t before = space.fetch_sub(wanted);
-  if (before >= wanted) return ExtentSystem::WriteVector(fd, parts, count, offset);
+  if (before >= wanted) {
+    const ssize_t wrote = ExtentSystem::WriteVector(fd, parts, count, offset);
+    if (after_write != nullptr) std::exchange(after_write, nullptr)();
+    return wrote;
+  }
   space.fetch_add(wanted - std::max<int64_t>(0, std::min(before, wanted)));
   if (before <= 0) {
     errno = write_error;
@@ -75,8 +79,8 @@ int FaultySystem::SyncDirectory(const std::string& path) {
 void FaultySystem::LosePower(std::mt19937_64& random) {
   absl::MutexLock lock(&mutex_);
   for (const auto& [path, ranges] : unsynced_) {
-    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!file.valid()) continue;  // collected since
+    const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (file.get() < 0) continue;  // collected since
     for (const Range& range : ranges) {
       const std::string zeros(range.bytes, '\0');
       switch (random() % 3) {

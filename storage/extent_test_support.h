@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -45,6 +46,7 @@ class FaultySystem : public ExtentSystem {
   std::atomic<int64_t> space = INT64_MAX;
   std::atomic<int> write_error = 28;  // ENOSPC
   std::atomic<int> failing_syncs = 0, failing_directory_syncs = 0;
+  std::function<void()> after_write;  // called once, after the next write
   std::atomic<int> syncs = 0, directory_syncs = 0;
 
  private:

@@ -19,8 +19,8 @@ constexpr uint64_t kBatchBytes = 16 << 20;
 constexpr size_t kBatchExtents = 256;
 
 absl::Status CheckHeaderOnDisk(const std::string& path, uint32_t file) {
-  const FileDescriptor fd(ExtentSystem::Posix().Open(path, O_RDONLY));
-  if (!fd.valid()) return ErrnoToStatus(errno, "open", path);
+  const Descriptor fd(ExtentSystem::Posix().Open(path, O_RDONLY));
+  if (fd.get() < 0) return ErrnoToStatus(errno, "open", path);
   std::string header(kExtentBlockBytes, '\0');
   const ssize_t got = ::pread(fd.get(), header.data(), header.size(), 0);
   if (got < 0) return ErrnoToStatus(errno, "read", path);

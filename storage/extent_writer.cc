@@ -80,8 +80,8 @@ absl::Status ExtentWriter::StartFile() {
   file->number = number;
   ledger_->SetNextFile(number + 1);  // whatever comes of it
   const std::string path = Path(file->number);
-  file->fd = FileDescriptor(system_.Open(path, O_WRONLY | O_CREAT | O_EXCL));
-  if (!file->fd.valid()) return ExtentWriteError(errno, "create", path);
+  file->fd = Descriptor(system_.Open(path, O_WRONLY | O_CREAT | O_EXCL));
+  if (file->fd.get() < 0) return ExtentWriteError(errno, "create", path);
   const std::string header = EncodeExtentFileHeader(file->number);
   absl::Status status = WritePadded(system_, file->fd.get(), path, header, 0, header.size());
   if (!status.ok()) {

@@ -18,6 +18,7 @@
 #include "storage/extent_ledger.h"
 #include "storage/extent_store.h"
 #include "storage/extent_system.h"
+#include "storage/posix_file.h"
 
 namespace larder::storage {
 
@@ -46,7 +47,7 @@ class ExtentWriter {
   // Its fields are guarded by the writer's mutex_, but for the first two, which never change.
   struct File {
     uint32_t number = 0;
-    FileDescriptor fd;
+    Descriptor fd{-1};
     uint64_t tail = 0;  // where the next extent goes
     int writing = 0;    // appends under way
     bool sealed = false, failed = false;

@@ -136,6 +136,16 @@ TEST_F(ExtentWriterTest, AnAppendForgottenBeforeTheFailedSyncIsNotMissed) {
                 "are in use");
 }
 
+TEST_F(ExtentWriterTest, AnAppendUnderWayWhenTheSyncFailsIsRefused) {
+  const ExtentPointer lost = *writer_.Append("lost");
+  system_.failing_syncs = 1;
+  system_.after_write = [&] { EXPECT_EQ(writer_.Sync().code(), StatusCode::kUnavailable); };
+  EXPECT_EQ(writer_.Append("under way").status().code(), StatusCode::kUnavailable);
+  writer_.Forget(lost);
+  EXPECT_EQ(writer_.Append("after")->file, 2u);
+  EXPECT_TRUE(writer_.Sync().ok());
+}
+
 TEST_F(ExtentWriterTest, AFailedDirectorySyncStaysUntilReopened) {
   ASSERT_TRUE(writer_.Append("x").ok());
   system_.failing_directory_syncs = 1;

@@ -18,6 +18,7 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "storage/extent_system.h"
 #include "storage/extent_test_support.h"
+#include "storage/posix_file.h"
 #include "storage/pread_pool.h"
 #include "storage/uring_io.h"
 
@@ -33,8 +34,8 @@ class ReadQueueTest : public testing::TestWithParam<bool> {
     std::mt19937_64 random(7);
     contents_ = RandomBytes(random, 100 * 4096 + 100);
     directory_.Write("file", contents_);
-    fd_ = FileDescriptor(ExtentSystem::Posix().Open(directory_.path("file"), O_RDONLY));
-    ASSERT_TRUE(fd_.valid());
+    fd_ = Descriptor(ExtentSystem::Posix().Open(directory_.path("file"), O_RDONLY));
+    ASSERT_TRUE(fd_.get() >= 0);
     auto queue = GetParam() ? MakeUringQueue(kSlots, kSlotBytes) : MakePreadQueue(&pool_, kSlots, kSlotBytes);
     if (!queue.ok()) GTEST_SKIP() << queue.status();  // no io_uring here
     queue_ = *std::move(queue);
@@ -42,7 +43,7 @@ class ReadQueueTest : public testing::TestWithParam<bool> {
 
   TestDirectory directory_;
   std::string contents_;
-  FileDescriptor fd_;
+  Descriptor fd_{-1};
   PreadPool pool_{3};
   std::unique_ptr<ReadQueue> queue_;
 };
