@@ -19,10 +19,14 @@ class BatchScorer {
 
   // `row` must stay readable until the next Flush.
   void Add(Vid vid, const float* row) {
-    __builtin_prefetch(row);
     vids_[count_] = vid;
     rows_[count_] = row;
     if (++count_ == kBatch) Flush();
+  }
+  // The same for a row that is likely not in the cache.
+  void AddFar(Vid vid, const float* row) {
+    PrefetchRow(row, query_.size());
+    Add(vid, row);
   }
   void Flush() {
     kernels_.batch(query_.data(), rows_, count_, query_.size(), distances_);

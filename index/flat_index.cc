@@ -94,7 +94,7 @@ void FlatIndex::Scan(const std::vector<float>& query, const VidSet* filter, TopK
 void FlatIndex::ScoreSet(const std::vector<float>& query, const VidSet& candidates, TopK* top) const {
   BatchScorer scorer(kernels_, query, top);
   candidates.ForEach([&](Vid vid) ABSL_NO_THREAD_SAFETY_ANALYSIS {  // under the caller's lock
-    if (const float* row = Find(vid); row != nullptr) scorer.Add(vid, row);
+    if (const float* row = Find(vid); row != nullptr) scorer.AddFar(vid, row);
     return true;
   });
   scorer.Flush();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -30,8 +32,7 @@ class Work {
       const size_t begin = next_.fetch_add(kBatch, std::memory_order_relaxed);
       if (begin >= vids_.size()) return;
       batch.assign(vids_.begin() + begin, vids_.begin() + std::min(begin + kBatch, vids_.size()));
-      copy_(&batch, &vectors);
-      if (absl::Status added = target_->Add(batch, vectors); !added.ok()) {
+      if (absl::Status added = CopyAndAdd(&batch, &vectors); !added.ok()) {
         failed_.store(true, std::memory_order_relaxed);
         absl::MutexLock lock(&mutex_);
         status_.Update(added);
@@ -44,6 +45,15 @@ class Work {
   }
 
  private:
+  absl::Status CopyAndAdd(std::vector<Vid>* batch, std::vector<float>* vectors) {
+    try {
+      copy_(batch, vectors);
+    } catch (const std::bad_alloc&) {
+      return absl::ResourceExhaustedError("rebuild: no memory to copy rows");
+    }
+    return target_->Add(*batch, *vectors);
+  }
+
   const std::vector<Vid> vids_;
   const CopyRows& copy_;
   VectorIndex* const target_;
@@ -66,7 +76,11 @@ absl::StatusOr<std::unique_ptr<VectorIndex>> BuildFrom(const VidSet& live, const
   });
   Work work(std::move(vids), copy, index.get());
   std::vector<std::thread> others;
-  for (int i = 1; i < threads; ++i) others.emplace_back([&work] { work.Run(); });
+  try {
+    for (int i = 1; i < threads; ++i) others.emplace_back([&work] { work.Run(); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads: those there are do the work.
+  }
   work.Run();
   for (std::thread& other : others) other.join();
   RETURN_IF_ERROR(work.status());

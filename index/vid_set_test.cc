@@ -116,10 +116,11 @@ TEST(VidSet, AlgebraAgreesWithStdSet) {
 
 TEST(VidSet, AlgebraWithItself) {
   VidSet set = Of({1, kBig});
-  set &= set;
-  set |= set;
+  const VidSet& self = set;
+  set &= self;
+  set |= self;
   EXPECT_EQ(set, Of({1, kBig}));
-  set -= set;
+  set -= self;
   EXPECT_TRUE(set.empty());
 }
 

@@ -10,7 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -50,9 +50,10 @@ struct Matrix {
 }
 
 float FromHalf(uint16_t half) {
-  _Float16 value;
-  std::memcpy(&value, &half, sizeof(value));
-  return static_cast<float>(value);
+  const int exponent = half >> 10 & 31, mantissa = half & 1023;
+  const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
+                                        : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
+  return half & 0x8000 ? -magnitude : magnitude;
 }
 
 Matrix ReadNpy(const std::string& path, size_t limit) {

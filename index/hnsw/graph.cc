@@ -1,5 +1,6 @@
 #include "index/hnsw/graph.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -23,7 +24,7 @@ absl::Status HnswGraph::Grow(size_t elements, size_t upper_lists) {
     return absl::ResourceExhaustedError(
         absl::StrCat("hnsw: no memory for ", elements, " elements of ", stride_, " bytes"));
   }
-  capacity_ = elements_.size() / stride_;
+  capacity_ = std::max(capacity_, elements);
   return absl::OkStatus();
 }
 

@@ -20,11 +20,12 @@ absl::Status HnswIndex::MakeRoom(size_t elements, size_t upper_lists) {
   const auto grown = [](size_t needed, size_t capacity) {
     return needed <= capacity ? capacity : std::max({needed, capacity + capacity / 2, size_t{64}});
   };
-  const size_t capacity = std::min<size_t>(grown(elements, graph_.capacity()), HnswGraph::kMaxCount);
+  const size_t half_more = std::min<size_t>(grown(elements, graph_.capacity()), HnswGraph::kMaxCount);
+  const size_t capacity = std::max(half_more, elements);
   if (!states_.Grow(capacity)) {
     return absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for ", capacity, " elements"));
   }
-  return graph_.Grow(std::max(capacity, elements), grown(upper_lists, graph_.upper_capacity()));
+  return graph_.Grow(capacity, grown(upper_lists, graph_.upper_capacity()));
 }
 
 absl::StatusOr<HnswIndex::Claim> HnswIndex::ClaimIds(absl::Span<const Vid> vids, uint32_t upper_lists) {

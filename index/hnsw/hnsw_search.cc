@@ -111,7 +111,7 @@ std::vector<Neighbor> HnswIndex::ScoreSet(const std::vector<float>& query, uint3
   const auto score = [&] {
     absl::ReaderMutexLock lock(&ids_mutex_);
     for (Vid vid : vids) {
-      if (const uint32_t id = Find(vid); id != kNone) scorer.Add(vid, graph_.Vector(id));
+      if (const uint32_t id = Find(vid); id != kNone) scorer.AddFar(vid, graph_.Vector(id));
     }
     vids.clear();
   };

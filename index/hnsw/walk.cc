@@ -7,7 +7,6 @@ namespace larder::index {
 namespace {
 
 constexpr uint32_t kExpanded = 1u << 31;  // in a pool's ids, while walking
-constexpr size_t kLine = 64;
 
 // Places `found` in the sorted pool of at most `ef` (dropping the last if full); returns where.
 size_t InsertSorted(Candidate found, size_t ef, std::vector<Candidate>* pool) {
@@ -26,13 +25,11 @@ size_t ScoreNeighbours(const HnswGraph& graph, const float* query, uint32_t id, 
   const uint32_t links = graph.CopyLinks(id, level, scratch->links.data());
   for (uint32_t i = 0; i < links; ++i) scratch->visited.Prefetch(scratch->links[i]);
   size_t count = 0;
-  const size_t row_bytes = graph.dimension() * sizeof(float);
   for (uint32_t i = 0; i < links; ++i) {
     const uint32_t link = scratch->links[i];
     if (!scratch->visited.Insert(link)) continue;
     const float* row = graph.Vector(link);
-    const char* bytes = reinterpret_cast<const char*>(row);
-    for (size_t offset = 0; offset < row_bytes; offset += kLine) __builtin_prefetch(bytes + offset);
+    PrefetchRow(row, graph.dimension());
     scratch->ids[count] = link;
     scratch->rows[count++] = row;
   }

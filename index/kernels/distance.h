@@ -32,6 +32,15 @@ DistanceKernels SelectKernels(DistanceForm form);
 // "AVX3", "AVX2", "NEON", ...: which SelectKernels takes.
 const char* KernelTargetName();
 
+// Fetches a row that a kernel will read soon. Of a long one only the beginning: the CPU's own
+// prefetcher follows from there.
+inline void PrefetchRow(const float* row, size_t n) {
+  constexpr size_t kLine = 64, kMost = 32 * kLine;
+  const char* bytes = reinterpret_cast<const char*>(row);
+  const size_t end = n * sizeof(float) < kMost ? n * sizeof(float) : kMost;
+  for (size_t offset = 0; offset < end; offset += kLine) __builtin_prefetch(bytes + offset);
+}
+
 }  // namespace larder::index
 
 #endif  // LARDER_INDEX_KERNELS_DISTANCE_H_
