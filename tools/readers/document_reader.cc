@@ -40,7 +40,23 @@ bool IsBadDocument(const absl::Status& status) {
 absl::StatusOr<std::unique_ptr<DocumentReader>> DocumentReader::Open(const std::vector<std::string>& paths,
                                                                      DocumentReaderOptions options) {
   ASSIGN_OR_RETURN(SourceList sources, ListSources(paths, options.format));
+  return FromSources(std::move(sources), std::move(options));
+}
+
+std::unique_ptr<DocumentReader> DocumentReader::FromSources(SourceList sources,
+                                                            DocumentReaderOptions options) {
   return std::unique_ptr<DocumentReader>(new DocumentReader(std::move(sources), std::move(options)));
+}
+
+DocumentReader::DocumentReader(SourceList sources, DocumentReaderOptions options)
+    : sources_(std::move(sources)), options_(std::move(options)) {
+  GoToStart();
+}
+
+void DocumentReader::GoToStart() {
+  const bool left = index_ < sources_.sources.size();
+  offset_ = left ? source().start_offset : 0;
+  line_ = left ? source().start_line : 1;
 }
 
 absl::StatusOr<std::optional<SourcedDocument>> DocumentReader::Next() {
@@ -98,8 +114,7 @@ absl::Status DocumentReader::OpenSource() {
 void DocumentReader::LeaveSource() {
   bytes_before_ += source().bytes;
   ++index_;
-  offset_ = 0;
-  line_ = 1;
+  GoToStart();
   lines_.reset();
   file_.reset();
 }
@@ -117,8 +132,7 @@ absl::StatusOr<std::optional<SourcedDocument>> DocumentReader::NextLine() {
     RETURN_IF_ERROR(CheckUtf8(source().path, text, offset, line));
     absl::StatusOr<Document> document = ParseJsonDocument(text, options_.json);
     if (!document.ok()) return At(source().path, line, document.status());
-    return SourcedDocument{
-        *std::move(document), source().path, line, offset, {source().path, offset_, line_}, 0};
+    return SourcedDocument{*std::move(document), source().path, line, offset, 0};
   }
 }
 
@@ -139,7 +153,7 @@ absl::StatusOr<std::optional<SourcedDocument>> DocumentReader::ReadWholeFile() {
     options_.on_skip(absl::InvalidArgumentError(absl::StrCat(path, ": holds no text")));
     return std::optional<SourcedDocument>();
   }
-  return SourcedDocument{*std::move(document), path, 1, 0, {path, file_->size(), 1}, 0};
+  return SourcedDocument{*std::move(document), path, 1, 0, 0};
 }
 
 absl::StatusOr<Document> DocumentReader::ConvertFile(std::string bytes) const {
@@ -161,29 +175,6 @@ absl::StatusOr<Document> DocumentReader::ConvertFile(std::string bytes) const {
       document.text = std::move(bytes);
   }
   return document;
-}
-
-absl::Status DocumentReader::Seek(const ReadPosition& position) {
-  uint64_t before = 0;
-  for (size_t i = 0; i < sources_.sources.size(); ++i) {
-    const Source& candidate = sources_.sources[i];
-    if (candidate.path != position.path) {
-      before += candidate.bytes;
-      continue;
-    }
-    if (position.offset > candidate.bytes) {
-      return absl::InvalidArgumentError(absl::StrCat(position.path, ": expected at least ", position.offset,
-                                                     " bytes, found ", candidate.bytes));
-    }
-    lines_.reset();
-    file_.reset();
-    index_ = i;
-    bytes_before_ = before;
-    offset_ = position.offset;
-    line_ = position.line;
-    return absl::OkStatus();
-  }
-  return absl::NotFoundError(absl::StrCat(position.path, ": is not among the sources"));
 }
 
 }  // namespace larder::tools

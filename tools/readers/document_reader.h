@@ -33,10 +33,11 @@ struct DocumentReaderOptions {
   size_t max_line_bytes = 64u << 20;
 };
 
-// Where reading goes on. A file is read whole or by the line: inside a .jsonl, `offset` and `line` are
-// those of the first unread line; else offset 0 is an unread file, its size a read one.
-struct ReadPosition {
-  std::string path;
+// How far a list of sources has been read: all before `source`, and of that one what lies before
+// `offset` and `line`. A .jsonl can be read on from there (Source::start_offset); another file is
+// read whole or not at all.
+struct ReadMark {
+  size_t source = 0;
   uint64_t offset = 0;
   uint64_t line = 1;
 };
@@ -46,7 +47,6 @@ struct SourcedDocument {
   std::string source;         // path
   uint64_t line = 1;          // where it begins
   uint64_t offset = 0;        // likewise, in bytes
-  ReadPosition next;          // behind it
   uint64_t content_hash = 0;  // see ContentHash
 };
 
@@ -60,22 +60,20 @@ class DocumentReader {
   // Errors: those of ListSources.
   static absl::StatusOr<std::unique_ptr<DocumentReader>> Open(const std::vector<std::string>& paths,
                                                               DocumentReaderOptions options = {});
+  static std::unique_ptr<DocumentReader> FromSources(SourceList sources, DocumentReaderOptions options = {});
 
   // The next document; absent at the end. Errors name file, line and byte. After an error, the next
   // call goes on behind the bad document.
   absl::StatusOr<std::optional<SourcedDocument>> Next();
 
-  // NotFound if no source has that path; InvalidArgument if the offset lies beyond its end.
-  absl::Status Seek(const ReadPosition& position);
-
   const SourceList& sources() const { return sources_; }
-  // Of sources().total_bytes, those that lie before the next document.
+  ReadMark mark() const { return {index_, offset_, line_}; }  // behind the last document
+  // Of sources().total_bytes, those that lie before the mark.
   uint64_t consumed_bytes() const { return bytes_before_ + offset_; }
   uint64_t skipped() const { return skipped_; }
 
  private:
-  DocumentReader(SourceList sources, DocumentReaderOptions options)
-      : sources_(std::move(sources)), options_(std::move(options)) {}
+  DocumentReader(SourceList sources, DocumentReaderOptions options);
 
   const Source& source() const { return sources_.sources[index_]; }
   absl::StatusOr<std::optional<SourcedDocument>> NextInSource();
@@ -84,6 +82,7 @@ class DocumentReader {
   absl::StatusOr<Document> ConvertFile(std::string bytes) const;
   absl::Status OpenSource();
   void LeaveSource();
+  void GoToStart();
   void Complete(SourcedDocument* sourced) const;
 
   const SourceList sources_;

@@ -65,16 +65,25 @@ TEST_F(DocumentReaderTest, ReadsEachFormat) {
   EXPECT_EQ(reader->consumed_bytes(), reader->sources().total_bytes);
 }
 
-TEST_F(DocumentReaderTest, GoesOnFromAnyPosition) {
+TEST_F(DocumentReaderTest, GoesOnFromAnyMark) {
   Write("d/a.jsonl", kLines);
   Write("d/b.md", "text");
   Write("d/c.jsonl", kLines);
-  auto all = Rest(*Open({Path("d")}));
+  auto list = ListSources({Path("d")});
+  ASSERT_TRUE(list.ok());
+  const auto all = Rest(*DocumentReader::FromSources(*list));
   ASSERT_EQ(all.size(), 7u);
+  auto reader = DocumentReader::FromSources(*list);
   for (size_t i = 0; i < all.size(); ++i) {
-    auto reader = Open({Path("d")});
-    ASSERT_TRUE(reader->Seek(all[i].next).ok());
-    auto rest = Rest(*reader);
+    ASSERT_TRUE(reader->Next()->has_value());
+    const ReadMark mark = reader->mark();
+    SourceList left = *list;
+    left.sources.erase(left.sources.begin(), left.sources.begin() + mark.source);
+    if (!left.sources.empty()) {
+      left.sources[0].start_offset = mark.offset;
+      left.sources[0].start_line = mark.line;
+    }
+    auto rest = Rest(*DocumentReader::FromSources(left));
     ASSERT_EQ(rest.size(), all.size() - i - 1);
     for (size_t j = 0; j < rest.size(); ++j) {
       EXPECT_EQ(rest[j].document.id, all[i + 1 + j].document.id);
@@ -83,9 +92,10 @@ TEST_F(DocumentReaderTest, GoesOnFromAnyPosition) {
       EXPECT_EQ(rest[j].content_hash, all[i + 1 + j].content_hash);
     }
   }
-  auto reader = Open({Path("d")});
-  EXPECT_EQ(reader->Seek({Path("other")}).code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(reader->Seek({Path("d/b.md"), 5}).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(reader->Next()->has_value());
+  EXPECT_EQ(reader->mark().source, 3u);
+  list->sources[0].start_offset = 1000;
+  EXPECT_EQ(DocumentReader::FromSources(*list)->Next().status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(DocumentReaderTest, NamesFileLineAndByte) {

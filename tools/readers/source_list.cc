@@ -107,7 +107,10 @@ absl::Status Lister::AddDirectory(const std::string& root) {
 
 void Lister::AddFile(const std::string& path, DocumentFormat format, const struct stat& info) {
   if (!seen_.insert(path).second) return;
-  Source source{path, format, static_cast<uint64_t>(info.st_size), 0};
+  Source source;
+  source.path = path;
+  source.format = format;
+  source.bytes = static_cast<uint64_t>(info.st_size);
   source.mtime_ns = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
   list_.total_bytes += source.bytes;
   list_.sources.push_back(std::move(source));

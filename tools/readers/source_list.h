@@ -24,6 +24,8 @@ struct Source {
   DocumentFormat format = DocumentFormat::kText;
   uint64_t bytes = 0;
   int64_t mtime_ns = 0;
+  uint64_t start_offset = 0;  // where reading is to begin: a line's first byte, and its number
+  uint64_t start_line = 1;
 };
 
 struct SourceList {
