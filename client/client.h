@@ -53,6 +53,7 @@ class KvClient {
   absl::Status PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v);
   absl::Status PutCommit(KvPutHandle handle);
   absl::Status PutAbort(KvPutHandle handle);
+  absl::StatusOr<uint32_t> AddOwners(const KvKey& key, absl::Span<const KvOwner> owners);
 
   absl::StatusOr<std::vector<KvLookup>> Lookup(absl::Span<const KvKey> keys) const;
   absl::StatusOr<std::vector<KvLayer>> Get(const KvKey& key, uint32_t first = 0, uint32_t count = 0) const;

@@ -99,6 +99,15 @@ absl::Status KvClient::PutAbort(KvPutHandle handle) {
   return impl_->Call(CallKind::kWrite, *impl_->stubs.kv, &KvStub::PutAbort, request, &reply);
 }
 
+absl::StatusOr<uint32_t> KvClient::AddOwners(const KvKey& key, absl::Span<const KvOwner> owners) {
+  v1::AddOwnersRequest request;
+  ToProto(key, request.mutable_key());
+  for (const KvOwner& owner : owners) ToProto(owner, request.add_owners());
+  v1::AddOwnersReply reply;
+  RETURN_IF_ERROR(impl_->Call(CallKind::kWrite, *impl_->stubs.kv, &KvStub::AddOwners, request, &reply));
+  return reply.added();
+}
+
 absl::StatusOr<std::vector<KvLookup>> KvClient::Lookup(absl::Span<const KvKey> keys) const {
   v1::LookupRequest request;
   for (const KvKey& key : keys) ToProto(key, request.add_keys());

@@ -58,6 +58,8 @@ absl::Status ToProto(const KvProfile& profile, v1::KvProfile* message);
 absl::StatusOr<KvProfile> FromProto(const v1::KvProfile& message);
 void ToProto(const KvKey& key, v1::KvKey* message);
 KvKey FromProto(const v1::KvKey& message);
+void ToProto(const KvOwner& owner, v1::KvOwner* message);
+KvOwner FromProto(const v1::KvOwner& message);
 void ToProto(const KvPutRequest& request, v1::PutBeginRequest* message);
 KvPutRequest FromProto(const v1::PutBeginRequest& message);
 void ToProto(const KvLookup& lookup, v1::LookupReply::Answer* message);

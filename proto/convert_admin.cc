@@ -53,13 +53,15 @@ void ToProto(const BackupInfo& info, v1::BackupInfo* message) {
   message->set_created_ms(info.created_ms);
   message->set_bytes(info.bytes);
   message->set_commit(info.commit);
+  message->set_problem(ToValidUtf8(info.problem));
 }
 
 BackupInfo FromProto(const v1::BackupInfo& message) {
   return BackupInfo{.id = message.id(),
                     .created_ms = message.created_ms(),
                     .bytes = message.bytes(),
-                    .commit = message.commit()};
+                    .commit = message.commit(),
+                    .problem = message.problem()};
 }
 
 }  // namespace larder

@@ -79,22 +79,25 @@ KvKey FromProto(const v1::KvKey& message) {
                .tokens = {message.tokens().begin(), message.tokens().end()}};
 }
 
+void ToProto(const KvOwner& owner, v1::KvOwner* message) {
+  message->set_collection(owner.collection);
+  message->set_document_id(owner.document_id);
+  message->set_ordinal(owner.ordinal);
+}
+
+KvOwner FromProto(const v1::KvOwner& message) {
+  return KvOwner{
+      .collection = message.collection(), .document_id = message.document_id(), .ordinal = message.ordinal()};
+}
+
 void ToProto(const KvPutRequest& request, v1::PutBeginRequest* message) {
   ToProto(request.key, message->mutable_key());
-  for (const KvOwner& owner : request.owners) {
-    v1::KvOwner* sent = message->add_owners();
-    sent->set_collection(owner.collection);
-    sent->set_document_id(owner.document_id);
-    sent->set_ordinal(owner.ordinal);
-  }
+  for (const KvOwner& owner : request.owners) ToProto(owner, message->add_owners());
 }
 
 KvPutRequest FromProto(const v1::PutBeginRequest& message) {
   KvPutRequest request{.key = FromProto(message.key()), .owners = {}};
-  for (const v1::KvOwner& owner : message.owners()) {
-    request.owners.push_back(KvOwner{
-        .collection = owner.collection(), .document_id = owner.document_id(), .ordinal = owner.ordinal()});
-  }
+  for (const v1::KvOwner& owner : message.owners()) request.owners.push_back(FromProto(owner));
   return request;
 }
 

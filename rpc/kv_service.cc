@@ -118,6 +118,18 @@ class KvService final : public v1::Kv::Service {
                  [&]() -> absl::Status { return kv().PutAbort(request->handle()); });
   }
 
+  grpc::Status AddOwners(ServerContext* call, const v1::AddOwnersRequest* request,
+                         v1::AddOwnersReply* reply) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      RETURN_IF_ERROR(CheckBatch("owners", request->owners_size()));
+      std::vector<KvOwner> owners;
+      for (const v1::KvOwner& owner : request->owners()) owners.push_back(FromProto(owner));
+      ASSIGN_OR_RETURN(const uint32_t added, kv().AddOwners(FromProto(request->key()), owners));
+      reply->set_added(added);
+      return absl::OkStatus();
+    });
+  }
+
   grpc::Status Lookup(ServerContext* call, const v1::LookupRequest* request,
                       v1::LookupReply* reply) override {
     return Serve(call, context_.admission, [&]() -> absl::Status {

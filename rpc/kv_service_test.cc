@@ -123,6 +123,24 @@ TEST_F(KvServiceTest, PutLookupGetPlanDelete) {
   EXPECT_FALSE(client_->kv().Lookup(keys)->at(1).hit);
 }
 
+TEST_F(KvServiceTest, EntriesLiveAsLongAsTheirOwners) {
+  Serve();
+  ASSERT_TRUE(client_->CreateCollection("docs", PlainOptions()).ok());
+  ASSERT_TRUE(client_->Upsert("docs", NumberedDocument(1)).ok());
+  const KvProfile profile = Profile(1, 8);
+  const KvKey key = KeyOf(profile, 5);
+  const std::vector<KvOwner> owners = {
+      KvOwner{.collection = "docs", .document_id = NumberedDocument(1).id, .ordinal = 0}};
+  EXPECT_EQ(client_->kv().AddOwners(key, owners).status(), database_->kv().AddOwners(key, owners).status());
+  ASSERT_TRUE(Put(profile, key).ok());
+  const auto added = client_->kv().AddOwners(key, owners);
+  ASSERT_TRUE(added.ok()) << added.status();
+  EXPECT_EQ(*added, 1u);
+  EXPECT_EQ(*client_->kv().AddOwners(key, owners), 0u);
+  EXPECT_TRUE(*client_->Delete("docs", owners[0].document_id));
+  EXPECT_FALSE(client_->kv().Lookup({key})->at(0).hit);
+}
+
 // Tensors beyond the message limit, and an entry beyond what the server reads at once.
 TEST_F(KvServiceTest, LargeLayersTravelInParts) {
   server_options_.max_message_bytes = client_options_.max_message_bytes = int64_t{2} << 20;
