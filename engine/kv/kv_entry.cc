@@ -58,13 +58,15 @@ bool Holds(const Entry& entry, const storage::ExtentPointer& pointer) {
 }
 
 std::string EncodeTokens(absl::Span<const int32_t> tokens) {
-  std::string out;
-  out.reserve(tokens.size() * 3);
+  constexpr size_t kMaxVarintBytes = 5;
+  std::string out(tokens.size() * kMaxVarintBytes, '\0');  // every lookup comes here: no push_back
+  char* next = out.data();
   for (const int32_t token : tokens) {
     uint32_t value = static_cast<uint32_t>(token);
-    for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
-    out.push_back(static_cast<char>(value));
+    for (; value >= 0x80; value >>= 7) *next++ = static_cast<char>(value | 0x80);
+    *next++ = static_cast<char>(value);
   }
+  out.resize(static_cast<size_t>(next - out.data()));
   return out;
 }
 
