@@ -56,6 +56,7 @@ absl::Status BeginCreation(FileSystem& files, const Layout& layout) {
   RETURN_IF_ERROR(WriteFileAtomically(files, layout.creating, "a database is being created here\n"));
   RETURN_IF_ERROR(RemoveTree(layout.rocks));
   RETURN_IF_ERROR(RemoveFileIfPresent(layout.committed));
+  RETURN_IF_ERROR(MakeDirectories(files, layout.rocks));
   return files.SyncDirectory(layout.directory);
 }
 

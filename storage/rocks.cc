@@ -11,20 +11,16 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "storage/posix_file.h"
+#include "storage/rocks_log.h"
 #include "storage/schema.h"
 #include "storage/status_macros.h"
 
 namespace larder::storage {
 namespace {
 
-// Swallows RocksDB's own LOG where nothing may be written.
-class NoLog final : public rocksdb::Logger {
- public:
-  using rocksdb::Logger::Logv;
-  void Logv(const char*, va_list) override {}
-};
-
-rocksdb::DBOptions DatabaseOptions(const StoreOptions& options, rocksdb::Env* env, Rocks::Mode mode) {
+rocksdb::DBOptions DatabaseOptions(const std::string& directory, const StoreOptions& options,
+                                   rocksdb::Env* env, Rocks::Mode mode) {
   rocksdb::DBOptions db;
   db.env = env;
   db.create_if_missing = db.create_missing_column_families = mode == Rocks::Mode::kCreate;
@@ -42,11 +38,10 @@ rocksdb::DBOptions DatabaseOptions(const StoreOptions& options, rocksdb::Env* en
   db.skip_stats_update_on_db_open = true;
   db.stats_dump_period_sec = db.stats_persist_period_sec = 0;
   db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  db.keep_log_file_num = 4;
-  db.max_log_file_size = 4 << 20;
   if (mode == Rocks::Mode::kReadOnly) {
-    db.info_log = std::make_shared<NoLog>();
+    db.info_log = NewSilentRocksLog();
   } else {
+    db.info_log = NewRocksLog(JoinPath(directory, "LOG"));
     // It watches free space and lets writes go on after a full disk, without a restart.
     db.sst_file_manager.reset(rocksdb::NewSstFileManager(env));
   }
@@ -112,7 +107,7 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::Open(const std::string& directory,
   for (const TableTraits& traits : kTables) {
     tables.emplace_back(std::string(traits.name), TableOptions(traits, options, rocks->block_cache_));
   }
-  const rocksdb::DBOptions db_options = DatabaseOptions(options, env, mode);
+  const rocksdb::DBOptions db_options = DatabaseOptions(directory, options, env, mode);
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
       mode == Mode::kReadOnly

@@ -146,14 +146,16 @@ class Store {
   // Writes the commit mark now (it is also written every mark_interval and at Close).
   virtual absl::Status WriteMark() = 0;
 
-  // Reads every record of every table under one snapshot; checks RocksDB's and our checksums and
-  // recounts. `record` sees each good one; problems are appended, each naming table and key.
+  // Reads every record of every table under one snapshot; checks RocksDB's checksums and ours.
+  // `record` sees each good one; problems are appended, each naming file, or table and key. Returns
+  // the number of good records; comparing them with the counters is the caller's.
   using RecordVisitor = std::function<void(Table, absl::string_view key, absl::string_view value)>;
   virtual absl::StatusOr<uint64_t> Verify(const RecordVisitor& record,
                                           std::vector<std::string>* problems) const = 0;
 
   // A hard-linked (where possible) copy of store/, FORMAT and COMMITTED in `target`, which must not
-  // exist. `before_mark` runs while commits are held back, for files that must match (extents).
+  // exist. `while_held` (may be null) runs while commits are held back, for files that must match
+  // (extents); it may read the store, but a Write or WriteMark from it would wait for itself.
   virtual absl::Status Checkpoint(absl::string_view target,
                                   const std::function<absl::Status()>& while_held) = 0;
 };

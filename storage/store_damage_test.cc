@@ -222,7 +222,6 @@ TEST_F(StoreDamage, EveryCutTableIsRefusedOrReported) {
 }
 
 TEST_F(StoreDamage, EveryMissingFileIsRefusedOrHarmless) {
-  Tally tally;
   for (const char* image : {"running", "closed"}) {
     for (const std::string& file : FilesLike(image, "")) {
       SCOPED_TRACE(absl::StrCat(image, "/", file));

@@ -205,6 +205,42 @@ TEST_F(StoreFault, AFailingMarkDoesNotStopCommits) {
   CheckNothingLost("db");
 }
 
+// Every append and sync of RocksDB fails in its turn: once, and from then on; for an error and for a
+// full disk. The store is opened, written, flushed and closed meanwhile.
+TEST_F(StoreFault, LosesNothingWhicheverOperationFails) {
+  { ASSERT_NE(Open(), nullptr); }
+  for (const bool sticky : {false, true}) {
+    for (const bool full : {false, true}) {
+      int failures = 0;
+      for (int fail_at = 1; fail_at < 400; fail_at += 1 + fail_at / 4) {
+        SCOPED_TRACE(absl::StrCat(full ? "full disk" : "error", sticky ? " from " : " at ", fail_at));
+        std::atomic<int> operations = 0;
+        plan_.Set([&](FaultOp, const std::string&) {
+          const int number = ++operations;
+          if (sticky ? number < fail_at : number != fail_at) return rocksdb::IOStatus::OK();
+          return full ? rocksdb::IOStatus::NoSpace("injected") : rocksdb::IOStatus::IOError("injected");
+        });
+        auto store = OpenStore(dir_.path("db"), {}, {env_.get(), &FileSystem::Posix()});
+        if (store.ok()) {
+          for (int i = 0; i < 6; ++i) {
+            const absl::Status status = Put(**store, /*sync=*/i % 2 == 0).status();
+            EXPECT_TRUE(status.ok() || absl::IsUnavailable(status) || absl::IsResourceExhausted(status))
+                << status;
+            if (i == 3) (*store)->Compact().IgnoreError();
+          }
+          (*store)->Close().IgnoreError();
+          store->reset();
+        }
+        failures += operations >= fail_at;
+        plan_.Clear();
+        CheckNothingLost("db");
+        if (operations < fail_at) break;
+      }
+      EXPECT_GT(failures, 10);
+    }
+  }
+}
+
 // Creation fails at, and the machine stops at, each of its steps.
 TEST_F(StoreFault, AnInterruptedCreationStartsOver) {
   for (int fail_at = 1;; ++fail_at) {

@@ -158,19 +158,33 @@ void StoreImpl::MarkLoop() {
   }
 }
 
+// By a synced write of the record that is current anyway: DB::SyncWAL() aborts (live asserts) on a log
+// whose writer failed before.
 absl::Status StoreImpl::MakeDurable(CommitState* state) {
   {
     absl::MutexLock lock(&mutex_);
     *state = state_;
     if (durable_commit_ >= state_.commit) return absl::OkStatus();
-    // After a failed sync a second one may succeed although the pages are gone.
-    if (!failure_.ok()) return failure_;
   }
-  const rocksdb::Status synced = rocks_->db()->SyncWAL();
-  if (!synced.ok()) return NoteFailure(synced, "sync the log");
-  absl::MutexLock lock(&mutex_);
-  durable_commit_ = std::max(durable_commit_, state->commit);
-  return absl::OkStatus();
+  return commits_.Exclusively([&] {
+    absl::Status failure;
+    {
+      absl::MutexLock lock(&mutex_);
+      *state = state_;
+      failure = failure_;
+    }
+    // After a failed sync a second one may succeed although the pages are gone.
+    if (!failure.ok()) return failure;
+    rocksdb::WriteBatch batch;
+    rocksdb::Status status = AppendCommitRecord({identity_, *state}, *rocks_, &batch);
+    rocksdb::WriteOptions synced;
+    synced.sync = true;
+    if (status.ok()) status = rocks_->db()->Write(synced, &batch);
+    if (!status.ok()) return NoteFailure(status, "sync the log");
+    absl::MutexLock lock(&mutex_);
+    durable_commit_ = state->commit;
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<ManifestPosition> StoreImpl::LiveManifest() const {
