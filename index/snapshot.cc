@@ -1,7 +1,6 @@
 #include "index/snapshot.h"
 
 #include <fcntl.h>
-#include <isa-l/crc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "storage/crc32c.h"
 #include "storage/status_macros.h"
 
 namespace larder::index {
@@ -27,25 +27,12 @@ constexpr size_t kHeaderBytes = 272;
 constexpr size_t kHeaderCrcOffset = kHeaderBytes - 4;
 constexpr uint64_t kPiece = 1 << 20;  // per write and per read: still in cache when checksummed
 
-uint32_t Crc32c(const void* data, size_t size, uint32_t seed) {
-  // ISA-L takes an int length and leaves both inversions to the caller.
-  const auto* bytes = static_cast<const unsigned char*>(data);
-  uint32_t crc = ~seed;
-  while (size > 0) {
-    const size_t piece = std::min<size_t>(size, 1 << 30);
-    crc = crc32_iscsi(const_cast<unsigned char*>(bytes), static_cast<int>(piece), crc);
-    bytes += piece;
-    size -= piece;
-  }
-  return ~crc;
+uint32_t Crc32c(const void* data, size_t size, uint32_t crc = 0) {
+  return storage::Crc32c(absl::string_view(static_cast<const char*>(data), size), crc);
 }
 
 absl::Status IoError(absl::string_view what, absl::string_view path) {
-  const int error = errno;
-  const std::string message = absl::StrCat("snapshot ", path, ": ", what, ": ", std::strerror(error));
-  if (error == ENOENT) return absl::NotFoundError(message);
-  if (error == ENOSPC || error == EDQUOT || error == EFBIG) return absl::ResourceExhaustedError(message);
-  return absl::UnavailableError(message);
+  return storage::ErrnoToStatus(errno, absl::StrCat("snapshot: ", what), path);
 }
 
 template <typename T>
@@ -59,50 +46,27 @@ T Get(absl::string_view header, size_t offset) {
   return value;
 }
 
-std::string Directory(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-absl::Status SyncDirectory(const std::string& path) {
-  const std::string directory = Directory(path);
-  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return IoError("open directory", directory);
-  const int failed = fsync(fd);
-  close(fd);
-  return failed ? IoError("fsync directory", directory) : absl::OkStatus();
-}
-
 }  // namespace
+
+SnapshotWriter::SnapshotWriter(std::string path, storage::Descriptor file)
+    : path_(std::move(path)), file_(std::move(file)), offset_(kHeaderBytes) {
+  buffer_.reserve(kPiece);
+}
 
 absl::StatusOr<SnapshotWriter> SnapshotWriter::Create(const std::string& path) {
   const std::string aside = path + ".tmp";
-  const int fd = open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return IoError("create", aside);
-  SnapshotWriter writer(path, fd);
-  writer.offset_ = kHeaderBytes;
-  writer.buffer_.reserve(kPiece);
-  return writer;
+  storage::Descriptor file(open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (file.get() < 0) return IoError("create", aside);
+  return SnapshotWriter(path, std::move(file));
 }
 
-SnapshotWriter::SnapshotWriter(SnapshotWriter&& other) noexcept
-    : path_(std::move(other.path_)),
-      fd_(std::exchange(other.fd_, -1)),
-      offset_(other.offset_),
-      buffer_(std::move(other.buffer_)),
-      sections_(std::move(other.sections_)),
-      status_(std::move(other.status_)) {}
-
 SnapshotWriter::~SnapshotWriter() {
-  if (fd_ < 0) return;
-  close(fd_);
-  unlink((path_ + ".tmp").c_str());
+  if (file_.get() >= 0) unlink(Aside().c_str());
 }
 
 void SnapshotWriter::WriteOut(const char* data, uint64_t size, uint64_t offset) {
   while (size > 0 && status_.ok()) {
-    const ssize_t written = pwrite(fd_, data, size, static_cast<off_t>(offset));
+    const ssize_t written = pwrite(file_.get(), data, size, static_cast<off_t>(offset));
     if (written < 0) {
       if (errno != EINTR) status_ = IoError("write", path_);
       continue;
@@ -167,33 +131,19 @@ absl::Status SnapshotWriter::Finish(const SnapshotHeader& header) {
   const std::string bytes = EncodeHeader(header);
   WriteOut(bytes.data(), bytes.size(), 0);
   RETURN_IF_ERROR(status_);
-  if (fdatasync(fd_) != 0) return IoError("fdatasync", path_);
-  const std::string aside = path_ + ".tmp";
-  if (rename(aside.c_str(), path_.c_str()) != 0) return IoError("rename", aside);
-  close(std::exchange(fd_, -1));
-  return SyncDirectory(path_);
+  if (fdatasync(file_.get()) != 0) return IoError("fdatasync", Aside());
+  storage::FileSystem& files = storage::FileSystem::Posix();
+  RETURN_IF_ERROR(files.Rename(Aside(), path_));
+  file_.Close();
+  return files.SyncDirectory(storage::ParentDirectory(path_));
 }
 
 absl::StatusOr<SnapshotReader> SnapshotReader::Open(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return IoError("open", path);
-  SnapshotReader reader(path, fd);
+  storage::Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return IoError("open", path);
+  SnapshotReader reader(path, std::move(file));
   RETURN_IF_ERROR(reader.ReadHeader());
   return reader;
-}
-
-SnapshotReader::SnapshotReader(SnapshotReader&& other) noexcept
-    : path_(std::move(other.path_)),
-      fd_(std::exchange(other.fd_, -1)),
-      header_(other.header_),
-      sections_(std::move(other.sections_)),
-      open_(other.open_),
-      offset_(other.offset_),
-      end_(other.end_),
-      crc32c_(other.crc32c_) {}
-
-SnapshotReader::~SnapshotReader() {
-  if (fd_ >= 0) close(fd_);
 }
 
 absl::Status SnapshotReader::Damaged(absl::string_view what) const {
@@ -202,7 +152,7 @@ absl::Status SnapshotReader::Damaged(absl::string_view what) const {
 
 absl::Status SnapshotReader::ReadHeader() {
   struct stat info;
-  if (fstat(fd_, &info) != 0) return IoError("stat", path_);
+  if (fstat(file_.get(), &info) != 0) return IoError("stat", path_);
   const uint64_t file_size = info.st_size;
   if (file_size < kHeaderBytes) {
     return Damaged(absl::StrCat("expected at least ", kHeaderBytes, " bytes, found ", file_size));
@@ -277,7 +227,7 @@ absl::Status SnapshotReader::Read(void* data, uint64_t size) {
   if (size > remaining()) return Damaged(absl::StrCat("at byte ", offset_, ": section ends early"));
   char* bytes = static_cast<char*>(data);
   while (size > 0) {
-    const ssize_t got = pread(fd_, bytes, std::min(size, kPiece), static_cast<off_t>(offset_));
+    const ssize_t got = pread(file_.get(), bytes, std::min(size, kPiece), static_cast<off_t>(offset_));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return IoError("read", path_);
     if (got == 0) return Damaged(absl::StrCat("at byte ", offset_, ": the file ends early"));

@@ -25,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "index/vector_index.h"
+#include "storage/posix_file.h"
 
 namespace larder::index {
 
@@ -51,8 +52,7 @@ struct SnapshotHeader {
 class SnapshotWriter {
  public:
   static absl::StatusOr<SnapshotWriter> Create(const std::string& path);
-  SnapshotWriter(SnapshotWriter&& other) noexcept;
-  SnapshotWriter& operator=(SnapshotWriter&&) = delete;
+  SnapshotWriter(SnapshotWriter&&) = default;
   ~SnapshotWriter();
 
   // Each section once; bytes appended afterwards belong to it. Errors are kept until Finish.
@@ -68,14 +68,15 @@ class SnapshotWriter {
     uint32_t crc32c = 0;
     uint64_t length = 0;
   };
-  SnapshotWriter(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  SnapshotWriter(std::string path, storage::Descriptor file);
+  std::string Aside() const { return path_ + ".tmp"; }
   void Flush();
   void WriteOut(const char* data, uint64_t size, uint64_t offset);
   std::string EncodeHeader(const SnapshotHeader& header) const;
 
   std::string path_;
-  int fd_ = -1;
-  uint64_t offset_ = 0;  // of the buffer in the file
+  storage::Descriptor file_;  // open until Finish has succeeded
+  uint64_t offset_;           // of the buffer in the file
   std::string buffer_;
   std::vector<Section> sections_;
   absl::Status status_;
@@ -89,10 +90,6 @@ class SnapshotReader {
   // Checks the header and that the sections fill the file exactly: afterwards no length in it
   // exceeds the file's.
   static absl::StatusOr<SnapshotReader> Open(const std::string& path);
-  SnapshotReader(SnapshotReader&& other) noexcept;
-  SnapshotReader& operator=(SnapshotReader&&) = delete;
-  ~SnapshotReader();
-
   const SnapshotHeader& header() const { return header_; }
   // Opens a section whose length must be `unit` times `count` (the product may overflow: refused).
   absl::Status BeginSection(SectionId id, uint64_t unit, uint64_t count);
@@ -111,13 +108,14 @@ class SnapshotReader {
     uint32_t crc32c;
     uint64_t offset, length;
   };
-  SnapshotReader(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  SnapshotReader(std::string path, storage::Descriptor file)
+      : path_(std::move(path)), file_(std::move(file)) {}
   absl::Status ReadHeader();
   absl::Status DecodeHeader(absl::string_view bytes, uint64_t file_size);
   absl::StatusOr<Section> Find(SectionId id) const;
 
   std::string path_;
-  int fd_ = -1;
+  storage::Descriptor file_;
   SnapshotHeader header_;
   std::vector<Section> sections_;
   Section open_{};
