@@ -30,7 +30,7 @@ class MatrixFeedTest : public TestFiles {
 };
 
 TEST_F(MatrixFeedTest, MakesADocumentOfEachRow) {
-  auto feed = Make(WriteMatrix("a.fbin", 3), {.tenant = "t", .vector_space = "v"});
+  auto feed = Make(WriteMatrix("a.fbin", 3), {"", "", "t", "v"});
   ASSERT_TRUE(feed.ok()) << feed.status();
   EXPECT_EQ((*feed)->sources().total_bytes, 24u);
   for (int row = 0; row < 3; ++row) {

@@ -165,15 +165,14 @@ TEST_F(IngestTest, SkipsWhatTheCollectionRefuses) {
 }
 
 TEST(DefaultStatePath, LiesInTheDatabaseOrUnderTheUsersState) {
-  EXPECT_EQ(*DefaultStatePath({.db = "pantry"}, "docs"), "pantry/ingest/docs.journal");
+  EXPECT_EQ(*DefaultStatePath({"pantry", ""}, "docs"), "pantry/ingest/docs.journal");
   setenv("XDG_STATE_HOME", "/state", 1);
-  EXPECT_EQ(*DefaultStatePath({.server = "host:7614"}, "docs"),
-            "/state/larder/ingest-host_7614-docs.journal");
+  EXPECT_EQ(*DefaultStatePath({"", "host:7614"}, "docs"), "/state/larder/ingest-host_7614-docs.journal");
   unsetenv("XDG_STATE_HOME");
   setenv("HOME", "/home/me", 1);
-  EXPECT_EQ(*DefaultStatePath({.server = "h:1"}, "a"), "/home/me/.local/state/larder/ingest-h_1-a.journal");
+  EXPECT_EQ(*DefaultStatePath({"", "h:1"}, "a"), "/home/me/.local/state/larder/ingest-h_1-a.journal");
   unsetenv("HOME");
-  EXPECT_FALSE(DefaultStatePath({.server = "h:1"}, "a").ok());
+  EXPECT_FALSE(DefaultStatePath({"", "h:1"}, "a").ok());
 }
 
 }  // namespace
