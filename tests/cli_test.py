@@ -193,7 +193,7 @@ class DocumentsTest(CliTest):
         self.assertEqual([d["id"] for d in rest], ["turnips"])
         self.assertNotIn("text", rest[0])
         self.assertEqual(len(self.json("scroll", "docs", "--limit", "1", "--all")), 3)
-        self.assertIn("more: --cursor ", self.larder("scroll", "docs", "--limit", "1"))
+        self.assertIn("more: --cursor '", self.larder("scroll", "docs", "--limit", "1"))
         self.assertEqual(self.json("count", "docs")[0], {"count": 3})
         self.assertEqual(self.larder("count", "docs", "--where", "year >= 1980"), "2\n")
         self.assertEqual(self.json("delete", "docs", "beets")[0], {"deleted": 1})
