@@ -17,7 +17,7 @@ import unittest
 
 LARDER, LARDERD = sys.argv[1:3]
 
-PROFILE = {"model": "tiny", "model_revision": "1", "weights_sha256": "00", "tokenizer": "t",
+PROFILE = {"model": "tiny", "model_revision": "1", "weights_sha256": "ab" * 32, "tokenizer": "t",
            "tokenizer_revision": "1", "dtype": "f16", "layers": 2, "kv_heads": 1, "head_dim": 4}
 # What may differ between two databases that hold the same.
 VOLATILE = {"created_ms", "bytes", "bytes_before", "bytes_after", "store_bytes", "extent_bytes",
@@ -85,6 +85,7 @@ class Server:
 
     def __init__(self, folder, db):
         port_file = os.path.join(folder, "port")
+        os.makedirs(os.path.join(folder, "backups"), exist_ok=True)
         self.process = subprocess.Popen(
             [LARDERD, "--db", db, "--create", "--listen", "127.0.0.1:0", "--port-file", port_file,
              "--backup-root", os.path.join(folder, "backups")],
@@ -192,7 +193,7 @@ class DocumentsTest(CliTest):
         self.assertEqual([d["id"] for d in rest], ["turnips"])
         self.assertNotIn("text", rest[0])
         self.assertEqual(len(self.json("scroll", "docs", "--limit", "1", "--all")), 3)
-        self.assertIn("more: --cursor ", self.larder("scroll", "docs", "--limit", "1"))
+        self.assertIn("more: --cursor '", self.larder("scroll", "docs", "--limit", "1"))
         self.assertEqual(self.json("count", "docs")[0], {"count": 3})
         self.assertEqual(self.larder("count", "docs", "--where", "year >= 1980"), "2\n")
         self.assertEqual(self.json("delete", "docs", "beets")[0], {"deleted": 1})

@@ -34,8 +34,13 @@ absl::Status RunBackups(Session& session, const BackupArgs& args) {
   Table table({"id", "taken", "size", "commit"});
   for (const BackupInfo& backup : backups) {
     if (session.json()) session.PrintJson(ToJson(backup));
-    table.Add({absl::StrCat(backup.id), UtcTime(backup.created_ms), HumanBytes(backup.bytes),
-               Thousands(backup.commit)});
+    if (backup.problem.empty()) {
+      table.Add({absl::StrCat(backup.id), UtcTime(backup.created_ms), HumanBytes(backup.bytes),
+                 Thousands(backup.commit)});
+    } else {
+      table.Add({absl::StrCat(backup.id), absl::StrCat("cannot be restored: ", Printable(backup.problem)),
+                 "-", "-"});
+    }
   }
   if (!session.json()) session.Print(backups.empty() ? "no backups\n" : table.ToString());
   return absl::OkStatus();

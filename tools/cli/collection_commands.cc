@@ -96,7 +96,7 @@ absl::Status RunCreate(Session& session, CreateArgs args) {
 }
 
 void AddCreateOptions(CLI::App* command, CreateArgs& args) {
-  command->add_option("collection", args.name, "Its name")->required();
+  command->add_option("collection", args.name, "The collection's name")->required();
   command
       ->add_option("--embedder", args.options.embedder,
                    "What turns text into vectors: minilm (default), http, none")
@@ -168,7 +168,7 @@ void AddCollectionCommands(CLI::App& app, Session& session) {
   auto name = std::make_shared<std::string>();
   CLI::App* describe = session.AddCommand(app, "describe", "Shows a collection's contents and options",
                                           "larder describe docs --db pantry");
-  describe->add_option("collection", *name)->required();
+  describe->add_option("collection", *name, "The collection\'s name")->required();
   session.OnCall(describe, [&session, name]() -> absl::Status {
     ASSIGN_OR_RETURN(Backend * backend, session.Open());
     return PrintDescription(session, *backend, *name);
@@ -179,7 +179,7 @@ void AddCollectionCommands(CLI::App& app, Session& session) {
 
   CLI::App* drop = session.AddCommand(app, "drop", "Removes a collection with all it holds",
                                       "larder drop docs --db pantry");
-  drop->add_option("collection", *name)->required();
+  drop->add_option("collection", *name, "The collection\'s name")->required();
   session.OnCall(drop, [&session, name] { return RunDrop(session, *name); });
 }
 

@@ -118,7 +118,7 @@ absl::Status RunScroll(Session& session, DocumentArgs args) {
   } while (args.all && !args.scroll.cursor.empty());
   if (args.scroll.cursor.empty()) return absl::OkStatus();
   session.Show(Json{{"cursor", args.scroll.cursor}},
-               absl::StrCat("\nmore: --cursor ", args.scroll.cursor, ", or --all\n"));
+               absl::StrCat("\nmore: --cursor '", Printable(args.scroll.cursor), "', or --all\n"));
   return absl::OkStatus();
 }
 
@@ -136,7 +136,7 @@ void AddGetAndChunks(CLI::App& app, Session& session) {
   CLI::App* chunks = session.AddCommand(app, "chunks", "Lists a document's chunks, in order",
                                         "larder chunks docs carrots --db pantry --json");
   for (CLI::App* command : {get, chunks}) {
-    command->add_option("collection", args->collection)->required();
+    command->add_option("collection", args->collection, "The collection\'s name")->required();
     command->add_option("id", args->id, "The document's id")->required();
     command->add_option("--tenant", args->tenant, "Whose document it is");
   }
@@ -160,7 +160,7 @@ void AddDocumentCommands(CLI::App& app, Session& session) {
   CLI::App* count = session.AddCommand(app, "count", "Counts documents",
                                        "larder count docs --db pantry --where 'year >= 1970'");
   for (CLI::App* command : {remove, scroll, count}) {
-    command->add_option("collection", args->collection)->required();
+    command->add_option("collection", args->collection, "The collection\'s name")->required();
     command->add_option("--where", args->filter, kWhereHelp)->type_name("FILTER");
     command->add_option("--tenant", args->tenant, "Whose documents");
   }

@@ -241,6 +241,7 @@ void AddPutAndGet(CLI::App& kv, Session& session, const std::shared_ptr<KvArgs>&
 void AddKvCommands(CLI::App& app, Session& session) {
   CLI::App* kv = app.add_subcommand("kv", "KV caches of chunks: profile, put, get, lookup, plan, delete");
   kv->require_subcommand(1);
+  kv->footer("Example:\n  larder kv lookup --profile 3f2a... --tokens 1,2,3 --db pantry");
   auto args = std::make_shared<KvArgs>();
   CLI::App* profile = session.AddCommand(*kv, "profile", "Registers, shows or lists KV profiles",
                                          "larder kv profile --register model.json --db pantry\n"

@@ -1,5 +1,7 @@
 // larder: looks after a database from the command line.
 #include <csignal>
+#include <memory>
+#include <string>
 
 #include "tools/cli/session.h"
 
@@ -9,7 +11,11 @@ int main(int argc, char** argv) {
   CLI::App app("larder: looks after a Larder database, in a directory or behind a server.", "larder");
   app.set_version_flag("--version", "larder " LARDER_VERSION);
   app.require_subcommand(1);
+  app.formatter(std::make_shared<larder::tools::HelpFormatter>());
   app.get_formatter()->column_width(30);
+  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
+    return "larder: " + std::string(error.what()) + "\nsee: " + failed->get_display_name() + " --help\n";
+  });
   app.footer(
       "Example:\n"
       "  export LARDER_DB=pantry\n"

@@ -112,7 +112,7 @@ void AddPutCommand(CLI::App& app, Session& session) {
   auto args = std::make_shared<PutArgs>();
   args->document.media_type.clear();
   Document& document = args->document;
-  put->add_option("collection", args->collection)->required();
+  put->add_option("collection", args->collection, "The collection\'s name")->required();
   put->add_option("--id", document.id, "Its id; the file's path if --file is given");
   CLI::Option* text = put->add_option("--text", args->text, "Its text; else --file, else standard input");
   CLI::Option* file =
@@ -122,7 +122,7 @@ void AddPutCommand(CLI::App& app, Session& session) {
       ->type_name("FILE")
       ->excludes(text)
       ->excludes(file);
-  put->add_option("--title", document.title);
+  put->add_option("--title", document.title, "Its title");
   put->add_option("--uri", document.uri, "Where it came from; the file's path if --file is given");
   put->add_option("--media-type", document.media_type,
                   "text/plain or text/markdown; else by the file's name");

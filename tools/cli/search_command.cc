@@ -80,7 +80,7 @@ void AddSearchCommand(CLI::App& app, Session& session) {
                          "  larder search images --vector-file query.npy --db pantry --json");
   auto args = std::make_shared<SearchArgs>();
   SearchRequest& request = args->request;
-  search->add_option("collection", args->collection)->required();
+  search->add_option("collection", args->collection, "The collection\'s name")->required();
   search->add_option("text", args->words, "The question, in words");
   CLI::Option* vector = search->add_option("--vector", args->vector, "A vector instead: 0.1,0.2,...");
   search->add_option("--vector-file", args->vector_file, "The same from NumPy")

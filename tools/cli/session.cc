@@ -16,6 +16,16 @@ std::string Environment(const char* name) {
 
 }  // namespace
 
+std::string HelpFormatter::make_option_opts(const CLI::Option* option) const {
+  if (option->get_type_size() == 0) return "";  // a flag
+  std::string type = option->get_type_name();
+  if (const size_t colon = type.find("ENUM:"); colon == 0) type = type.substr(5);
+  if (option->get_positional()) type = option->get_expected_max() > 1 ? "..." : "";
+  std::string text = type.empty() ? "" : absl::StrCat(" ", type);
+  if (!option->get_default_str().empty()) absl::StrAppend(&text, "=", option->get_default_str());
+  return text;
+}
+
 CLI::App* Session::AddCommand(CLI::App& parent, const std::string& name, const std::string& description,
                               const std::string& example, bool needs_database) {
   CLI::App* command = parent.add_subcommand(name, description);

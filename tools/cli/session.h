@@ -20,6 +20,12 @@ inline constexpr int kExitError = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitProblems = 3;  // verify found some
 
+// CLI11's help without what clutters it: which options exclude which, and "ENUM:" before names.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override;
+};
+
 class Session {
  public:
   using Action = std::function<absl::Status()>;

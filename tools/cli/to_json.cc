@@ -184,10 +184,12 @@ Json ToJson(const VerifyReport& report) {
 }
 
 Json ToJson(const BackupInfo& backup) {
-  return {{"id", backup.id},
-          {"created_ms", backup.created_ms},
-          {"bytes", backup.bytes},
-          {"commit", backup.commit}};
+  Json json{{"id", backup.id},
+            {"created_ms", backup.created_ms},
+            {"bytes", backup.bytes},
+            {"commit", backup.commit}};
+  if (!backup.problem.empty()) json["problem"] = backup.problem;
+  return json;
 }
 
 Json ToJson(const KvProfile& profile) {
