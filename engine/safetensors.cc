@@ -230,6 +230,11 @@ struct SafetensorsFile::Mapping {
 
 absl::string_view SafetensorsFile::contents() const { return mapping_->bytes; }
 
+void SafetensorsFile::DropPages() const {
+  const absl::string_view bytes = contents();
+  ::madvise(const_cast<char*>(bytes.data()), bytes.size(), MADV_DONTNEED);  // advice: may be refused
+}
+
 size_t SafetensorsDtypeBytes(absl::string_view dtype) {
   static constexpr std::pair<absl::string_view, size_t> kTypes[] = {
       {"F64", 8}, {"I64", 8}, {"U64", 8},     {"F32", 4},     {"I32", 4}, {"U32", 4}, {"F16", 2}, {"BF16", 2},

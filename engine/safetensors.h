@@ -37,6 +37,8 @@ class SafetensorsFile {
   const TensorView* Find(absl::string_view name) const;                // null if absent
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   absl::string_view contents() const;  // the whole file
+  // Takes the pages that were read out of this process's memory; what is touched again is read again.
+  void DropPages() const;
 
  private:
   struct Mapping;

@@ -45,20 +45,17 @@ absl::StatusOr<WordPiece> WordPiece::FromVocabulary(absl::string_view vocabulary
     }
     entries.emplace_back(std::string(piece), id);
   }
-  for (absl::string_view needed : {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}) {
+  for (absl::string_view needed : {"[UNK]", "[CLS]", "[SEP]"}) {
     if (!seen.contains(needed)) {
       return absl::InvalidArgumentError(absl::StrCat("the vocabulary has no ", needed));
     }
   }
-  const int32_t size = static_cast<int32_t>(entries.size());
-  return WordPiece(PieceTrie(std::move(entries)), size);
+  return WordPiece(PieceTrie(std::move(entries)));
 }
 
-WordPiece::WordPiece(PieceTrie trie, int32_t size)
+WordPiece::WordPiece(PieceTrie trie)
     : trie_(std::move(trie)),
       continuation_(trie_.Walk("##")),
-      size_(size),
-      pad_id_(IdOf("[PAD]")),
       unknown_id_(IdOf("[UNK]")),
       cls_id_(IdOf("[CLS]")),
       sep_id_(IdOf("[SEP]")) {}

@@ -16,7 +16,7 @@ namespace larder {
 class WordPiece {
  public:
   // `vocabulary` is the content of a vocab.txt: one piece a line, its line number (from 0) its id.
-  // InvalidArgument if a piece is empty or given twice, or [PAD], [UNK], [CLS] or [SEP] is missing.
+  // InvalidArgument if a piece is empty or given twice, or [UNK], [CLS] or [SEP] is missing.
   static absl::StatusOr<WordPiece> FromVocabulary(absl::string_view vocabulary);
 
   // [CLS], the text's pieces, [SEP]: at most `max_tokens` (2 or more) in all, the rest cut off. A
@@ -29,19 +29,15 @@ class WordPiece {
   // letters is never taken for a short text.
   uint32_t CountTokens(absl::string_view text) const;
 
-  int32_t pad_id() const { return pad_id_; }
-  int32_t vocabulary_size() const { return size_; }
-
  private:
-  WordPiece(PieceTrie trie, int32_t size);
+  explicit WordPiece(PieceTrie trie);
   void AppendWord(absl::string_view word, std::vector<int32_t>* ids) const;
   uint32_t CountWord(absl::string_view word) const;
   int32_t IdOf(absl::string_view piece) const;
 
   PieceTrie trie_;
   PieceTrie::Node continuation_;  // where "##" leads
-  int32_t size_;
-  int32_t pad_id_, unknown_id_, cls_id_, sep_id_;
+  int32_t unknown_id_, cls_id_, sep_id_;
 };
 
 }  // namespace larder
