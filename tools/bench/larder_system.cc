@@ -1,6 +1,5 @@
 // Larder as a user has it: a database on disk, durable upserts, searches through Collection or, over a
 // real socket, through larderd's server and the client.
-#include <filesystem>
 #include <optional>
 
 #include "absl/strings/numbers.h"
@@ -46,7 +45,6 @@ class LarderSystem : public AnnSystem {
 
   absl::Status Build(RowSource* rows, const AnnOptions& options) override {
     k_ = options.k;
-    std::filesystem::remove_all(path_);
     OpenOptions open;
     open.create_if_missing = true;
     open.error_if_exists = true;
