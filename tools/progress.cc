@@ -36,7 +36,7 @@ std::string FormatAmount(uint64_t amount, ProgressUnit unit) {
 
 std::string FormatRate(double per_second, ProgressUnit unit) {
   if (unit == ProgressUnit::kBytes) return absl::StrCat(HumanBytes(per_second), "/s");
-  return absl::StrFormat(per_second < 10 ? "%.1f/s" : "%.0f/s", per_second);
+  return per_second < 10 ? absl::StrFormat("%.1f/s", per_second) : absl::StrFormat("%.0f/s", per_second);
 }
 
 std::string Bar(double fraction) {
@@ -53,7 +53,7 @@ std::string HumanBytes(double bytes) {
     bytes /= 1024;
     ++unit;
   }
-  return absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", bytes, kUnits[unit]);
+  return unit == 0 ? absl::StrFormat("%.0f B", bytes) : absl::StrFormat("%.1f %s", bytes, kUnits[unit]);
 }
 
 std::string HumanDuration(absl::Duration duration) {

@@ -44,6 +44,7 @@ IngestSummary Pipeline::Run() {
   {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
+    changed_.SignalAll();
     // Sources that ended without another document.
     if (complete && flights_.empty()) Commit(read_, {});
   }
@@ -108,20 +109,18 @@ bool Pipeline::Stopped() {
 void Pipeline::Dispatch(Batch* batch) {
   if (batch->documents.empty()) return;
   absl::MutexLock lock(&mutex_);
-  auto has_place = [this]()
-                       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return unfinished_ < options_.in_flight; };
-  mutex_.Await(absl::Condition(&has_place));
+  while (unfinished_ >= options_.in_flight) changed_.Wait(&mutex_);
   const Document& last = batch->documents.back().document;
   flights_.push_back({batch->keys, batch->mark, {last.id, last.tenant}});
   keys_.insert(batch->keys.begin(), batch->keys.end());
   ++unfinished_;
   queue_.emplace_back(std::exchange(*batch, Batch()), &flights_.back());
+  changed_.SignalAll();
 }
 
 void Pipeline::WaitForAll() {
   absl::MutexLock lock(&mutex_);
-  auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return unfinished_ == 0; };
-  mutex_.Await(absl::Condition(&idle));
+  while (unfinished_ > 0) changed_.Wait(&mutex_);
 }
 
 void Pipeline::Work() {
@@ -129,8 +128,7 @@ void Pipeline::Work() {
     std::pair<Batch, Flight*> work;
     {
       absl::MutexLock lock(&mutex_);
-      auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return closed_ || !queue_.empty(); };
-      mutex_.Await(absl::Condition(&ready));
+      while (!closed_ && queue_.empty()) changed_.Wait(&mutex_);
       if (queue_.empty()) return;
       work = std::move(queue_.front());
       queue_.pop_front();
@@ -144,6 +142,7 @@ void Pipeline::Work() {
 
 void Pipeline::Complete(Flight* flight, const absl::StatusOr<BatchOutcome>& outcome) {
   --unfinished_;
+  changed_.SignalAll();
   for (const std::string& key : flight->keys) keys_.erase(key);
   if (!outcome.ok()) {
     Fail(outcome.status());

@@ -93,6 +93,7 @@ class Pipeline {
   uint64_t seen_in_source_ = 0;
 
   absl::Mutex mutex_;
+  absl::CondVar changed_;  // queue, flights or the end
   std::deque<std::pair<Batch, Flight*>> queue_ ABSL_GUARDED_BY(mutex_);
   std::deque<Flight> flights_ ABSL_GUARDED_BY(mutex_);  // references stay valid: only the ends change
   size_t unfinished_ ABSL_GUARDED_BY(mutex_) = 0;
