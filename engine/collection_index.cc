@@ -180,7 +180,7 @@ void CollectionImpl::RemoveSnapshots() const {
 
 absl::Status CollectionImpl::Fold(bool all) {
   for (const auto& space : spaces_) {
-    if (!space->WantsReplacement(all)) continue;
+    if (!space->WantsFolding(all) && !space->HasOutgrownFlat()) continue;
     RETURN_IF_ERROR(space->Replace(&gate_));
     changes_.fetch_add(1, std::memory_order_relaxed);
   }

@@ -88,8 +88,9 @@ absl::StatusOr<std::vector<UpsertResult>> CollectionImpl::Upsert(absl::Span<cons
   stored_any |= filled && last.ok();
   if (failure.ok()) failure = last;
   if (!failure.ok() && !stored_any) return failure;
+  // A graph of a few thousand vectors takes a second; folding a large one is the keeper's work.
   for (const auto& space : spaces_) {
-    if (space->WantsReplacement(false)) RETURN_IF_ERROR(space->Replace(&gate_));
+    if (space->HasOutgrownFlat()) RETURN_IF_ERROR(space->Replace(&gate_));
   }
   return results;
 }

@@ -70,15 +70,7 @@ absl::Status DatabaseImpl::OpenStorage(absl::string_view path) {
   // Answers from committed state, and takes no lock that a writer holds (KvContext).
   const ChunkResolver resolve = [this](absl::string_view tenant,
                                        const KvOwner& owner) -> absl::StatusOr<ChunkRef> {
-    std::shared_ptr<CollectionImpl> collection;
-    {
-      absl::ReaderMutexLock lock(&mutex_);
-      const auto it = collections_.find(owner.collection);
-      if (it != collections_.end()) collection = it->second;
-    }
-    if (collection == nullptr) {
-      return absl::NotFoundError(absl::StrCat("there is no collection \"", owner.collection, "\""));
-    }
+    ASSIGN_OR_RETURN(const std::shared_ptr<CollectionImpl> collection, Find(owner.collection));
     ASSIGN_OR_RETURN(const uint64_t vid, collection->ResolveChunk(tenant, owner.document_id, owner.ordinal));
     return ChunkRef{collection->record().id, vid};
   };
@@ -111,7 +103,7 @@ DatabaseImpl::~DatabaseImpl() { Close().IgnoreError(); }
 
 absl::Status DatabaseImpl::Close() {
   {
-    absl::MutexLock lock(&mutex_);
+    absl::MutexLock lock(&life_);  // waits for calls in flight
     if (!open_) return absl::OkStatus();
     open_ = false;
   }
@@ -130,7 +122,6 @@ absl::Status DatabaseImpl::Close() {
 }
 
 absl::Status DatabaseImpl::CheckOpen() const {
-  absl::ReaderMutexLock lock(&mutex_);
   return open_ ? absl::OkStatus() : absl::FailedPreconditionError("the database is closed");
 }
 
@@ -148,12 +139,18 @@ std::vector<std::string> DatabaseImpl::ListCollections() const {
   return names;
 }
 
-absl::StatusOr<Collection> DatabaseImpl::GetCollection(absl::string_view name) const {
-  RETURN_IF_ERROR(CheckOpen());
+absl::StatusOr<std::shared_ptr<CollectionImpl>> DatabaseImpl::Find(absl::string_view name) const {
   absl::ReaderMutexLock lock(&mutex_);
   const auto it = collections_.find(name);
-  if (it != collections_.end()) return Collection(it->second);
+  if (it != collections_.end()) return it->second;
   return absl::NotFoundError(absl::StrCat("there is no collection \"", name.substr(0, 80), "\""));
+}
+
+absl::StatusOr<Collection> DatabaseImpl::GetCollection(absl::string_view name) const {
+  absl::ReaderMutexLock life(&life_);
+  RETURN_IF_ERROR(CheckOpen());
+  ASSIGN_OR_RETURN(std::shared_ptr<CollectionImpl> collection, Find(name));
+  return Collection(std::move(collection));
 }
 
 void DatabaseImpl::LookAfter() {

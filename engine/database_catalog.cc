@@ -69,11 +69,12 @@ absl::StatusOr<CollectionRecord> DatabaseImpl::MakeRecord(absl::string_view name
 }
 
 absl::StatusOr<Collection> DatabaseImpl::CreateCollection(absl::string_view name, const CollectionOptions& options) {
+  absl::ReaderMutexLock open(&life_);
   RETURN_IF_ERROR(CheckOpen());
   RETURN_IF_ERROR(ValidateName("collection", name));
   RETURN_IF_ERROR(options.Validate());
   absl::MutexLock one(&ddl_);
-  if (GetCollection(name).ok()) {
+  if (Find(name).ok()) {
     return absl::AlreadyExistsError(absl::StrCat("collection \"", name, "\" exists"));
   }
   ASSIGN_OR_RETURN(CollectionRecord record, MakeRecord(name, options));
@@ -90,17 +91,10 @@ absl::StatusOr<Collection> DatabaseImpl::CreateCollection(absl::string_view name
 }
 
 absl::Status DatabaseImpl::DropCollection(absl::string_view name) {
+  absl::ReaderMutexLock open(&life_);
   RETURN_IF_ERROR(CheckOpen());
   absl::MutexLock one(&ddl_);
-  std::shared_ptr<CollectionImpl> collection;
-  {
-    absl::ReaderMutexLock lock(&mutex_);
-    const auto it = collections_.find(name);
-    if (it == collections_.end()) {
-      return absl::NotFoundError(absl::StrCat("there is no collection \"", name.substr(0, 80), "\""));
-    }
-    collection = it->second;
-  }
+  ASSIGN_OR_RETURN(const std::shared_ptr<CollectionImpl> collection, Find(name));
   absl::MutexLock life(&collection->life);  // waits for calls in flight
   RETURN_IF_ERROR(collection->closed);
   WriteBatch batch;

@@ -46,17 +46,19 @@ class DatabaseImpl {
   absl::StatusOr<std::shared_ptr<Embedder>> LoadEmbedder(const CollectionOptions& options);
   absl::StatusOr<std::shared_ptr<Embedder>> EmbedderOf(const CollectionRecord& record);
   std::vector<std::shared_ptr<CollectionImpl>> Collections() const;
-  absl::Status CheckOpen() const;
+  absl::Status CheckOpen() const ABSL_SHARED_LOCKS_REQUIRED(life_);
+  absl::StatusOr<std::shared_ptr<CollectionImpl>> Find(absl::string_view name) const;
   void LookAfter();  // expiry, snapshots, folding
 
   const OpenOptions options_;
   DatabaseServices services_;
   std::unique_ptr<KvCache> kv_;
 
+  mutable absl::Mutex life_;  // shared by every call; exclusive to close
+  bool open_ ABSL_GUARDED_BY(life_) = true;
   absl::Mutex ddl_;  // one create or drop at a time
   mutable absl::Mutex mutex_;
   std::map<std::string, std::shared_ptr<CollectionImpl>, std::less<>> collections_ ABSL_GUARDED_BY(mutex_);
-  bool open_ ABSL_GUARDED_BY(mutex_) = true;
   absl::Mutex embedders_mutex_;
   std::map<std::string, std::shared_ptr<Embedder>> embedders_ ABSL_GUARDED_BY(embedders_mutex_);
   absl::Notification stop_;

@@ -20,6 +20,7 @@ using storage::Counter;
 using storage::Table;
 
 absl::StatusOr<DatabaseStats> DatabaseImpl::Stats() const {
+  absl::ReaderMutexLock open(&life_);
   RETURN_IF_ERROR(CheckOpen());
   const storage::CommitState state = services_.store->state();
   DatabaseStats stats;
@@ -65,6 +66,7 @@ absl::StatusOr<storage::CommitState> StateOf(const storage::Store& store, const 
 }  // namespace
 
 absl::StatusOr<VerifyReport> DatabaseImpl::Verify() const {
+  absl::ReaderMutexLock open(&life_);
   RETURN_IF_ERROR(CheckOpen());
   VerifyReport report;
   const auto nothing = [](Table, absl::string_view, absl::string_view) {};
@@ -109,6 +111,7 @@ absl::StatusOr<VerifyReport> DatabaseImpl::Verify() const {
 }
 
 absl::Status DatabaseImpl::Compact() {
+  absl::ReaderMutexLock open(&life_);
   RETURN_IF_ERROR(CheckOpen());
   for (const auto& collection : Collections()) {
     absl::ReaderMutexLock lock(&collection->life);
@@ -153,6 +156,7 @@ absl::Status LinkTree(const fs::path& from, const fs::path& to) {
 }  // namespace
 
 absl::StatusOr<BackupInfo> DatabaseImpl::Backup(absl::string_view directory) const {
+  absl::ReaderMutexLock open(&life_);
   RETURN_IF_ERROR(CheckOpen());
   // A fresh snapshot makes a restored copy open at once instead of rebuilding its indexes.
   for (const auto& collection : Collections()) {

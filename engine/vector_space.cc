@@ -4,6 +4,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/keys.h"
 #include "engine/records.h"
@@ -139,19 +140,21 @@ absl::Status VectorSpace::Save(const std::string& directory, absl::string_view t
   return index->Save(absl::StrCat(directory, "/", FileName(index->options().kind)), tag);
 }
 
-bool VectorSpace::WantsReplacement(bool fold_all) const {
+// Growing only: shrinking back is not worth a rebuild.
+bool VectorSpace::HasOutgrownFlat() const {
   const auto index = this->index();
-  const index::IndexStats stats = index->Stats();
-  if (stats.tombstones > 0 && fold_all) return true;
-  if (stats.tombstones > kFoldLeast && stats.tombstones > kFoldShare * stats.live) return true;
-  // Grows into a graph; shrinking back is not worth a rebuild.
-  return index->options().kind == index::Kind::kFlat && TargetKind(stats.live) == index::Kind::kHnsw;
+  return index->options().kind == index::Kind::kFlat && TargetKind(index->Stats().live) == index::Kind::kHnsw;
+}
+
+bool VectorSpace::WantsFolding(bool any) const {
+  const index::IndexStats stats = index()->Stats();
+  if (any) return stats.tombstones > 0;
+  return stats.tombstones > kFoldLeast && stats.tombstones > kFoldShare * stats.live;
 }
 
 absl::Status VectorSpace::Replace(absl::Mutex* gate) {
-  if (!replacing_.TryLock()) return absl::OkStatus();
-  const auto unlock = [](absl::Mutex* m) ABSL_NO_THREAD_SAFETY_ANALYSIS { m->Unlock(); };
-  const std::unique_ptr<absl::Mutex, decltype(unlock)> replacing(&replacing_, unlock);
+  if (replacing_.exchange(true)) return absl::OkStatus();
+  const absl::Cleanup done = [this] { replacing_ = false; };
   const auto old = index();
   ASSIGN_OR_RETURN(std::shared_ptr<index::VectorIndex> fresh,
                    old->Rebuild(OptionsFor(TargetKind(old->Stats().live)), Threads()));

@@ -2,6 +2,7 @@
 #ifndef LARDER_ENGINE_VECTOR_SPACE_H_
 #define LARDER_ENGINE_VECTOR_SPACE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -47,7 +48,8 @@ class VectorSpace {
   absl::Status Save(const std::string& directory, absl::string_view tag) const;
   // The kind that this many vectors call for.
   index::Kind TargetKind(uint64_t vectors) const;
-  bool WantsReplacement(bool fold_all) const;
+  bool HasOutgrownFlat() const;        // a scan has become slower than a graph would be
+  bool WantsFolding(bool any) const;   // many tombstones, or `any`
   // Builds a fresh index beside the old one, then swaps under `gate` held exclusively.
   absl::Status Replace(absl::Mutex* gate);
 
@@ -58,7 +60,7 @@ class VectorSpace {
   const uint32_t collection_;
   const uint16_t number_;
   const VectorSpaceOptions options_;
-  absl::Mutex replacing_;  // one replacement at a time
+  std::atomic<bool> replacing_{false};  // one replacement at a time
   mutable absl::Mutex mutex_;
   std::shared_ptr<index::VectorIndex> index_ ABSL_GUARDED_BY(mutex_);
 };
