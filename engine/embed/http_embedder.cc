@@ -2,160 +2,142 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <utility>
 
-#include "absl/random/random.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/strings/str_replace.h"
 #include "engine/embed/bert_words.h"
-#include "engine/embed/http_post.h"
+#include "engine/embed/embeddings_json.h"
+#include "engine/embed/http_client.h"
 #include "storage/status_macros.h"
 
 namespace larder {
 namespace {
 
-constexpr absl::Duration kFirstWait = absl::Milliseconds(200);
-constexpr absl::Duration kLongestWait = absl::Seconds(30);
-
-bool WorthRetrying(int status) { return status == 408 || status == 429 || status >= 500; }
-
-absl::Status ToStatus(const std::string& url, const HttpReply& reply) {
-  const std::string message =
-      absl::StrCat(url, ": HTTP ", reply.status, ": ", absl::string_view(reply.body).substr(0, 200));
-  if (reply.status == 429) return absl::ResourceExhaustedError(message);
-  if (reply.status == 401 || reply.status == 403) return absl::PermissionDeniedError(message);
-  if (WorthRetrying(reply.status)) return absl::UnavailableError(message);
-  return absl::FailedPreconditionError(message);
-}
+// 65,536 numbers of 32 characters; what surrounds the rows; the most for one reply.
+constexpr uint64_t kMaxRowBytes = 2 << 20;
+constexpr uint64_t kEnvelopeBytes = 64 << 10;
+constexpr uint64_t kMaxReplyBytes = 512ull << 20;
+constexpr size_t kQuotedBytes = 200;
 
 class HttpEmbedder : public Embedder {
  public:
-  HttpEmbedder(HttpEmbedderOptions options, std::string key, Sleeper sleep)
-      : options_(std::move(options)), key_(std::move(key)), sleep_(std::move(sleep)) {}
+  HttpEmbedder(HttpEmbedderOptions options, std::string key, RetryPolicy policy)
+      : options_(std::move(options)), key_(std::move(key)), policy_(std::move(policy)) {}
 
-  uint32_t dimension() const override { return dimension_; }
+  uint32_t dimension() const override { return dimension_.load(); }
   uint32_t max_tokens() const override { return 0; }
-  std::string fingerprint() const override { return absl::StrCat("http:", options_.url, "#", options_.model); }
+  // The service may move, so the URL is no part of it.
+  std::string fingerprint() const override { return absl::StrCat("http:model=", options_.model); }
   uint32_t CountTokens(absl::string_view text) const override { return ApproximateTokens(text); }
 
   absl::StatusOr<std::vector<float>> Embed(absl::Span<const std::string> texts) const override {
-    std::vector<float> all;
+    std::vector<float> vectors;
     for (size_t at = 0; at < texts.size(); at += options_.batch) {
       const auto batch = texts.subspan(at, options_.batch);
-      ASSIGN_OR_RETURN(const std::string body, Ask(EmbeddingsRequest(options_.model, batch)));
-      auto rows = ParseEmbeddings(body, batch.size());
-      if (!rows.ok()) return absl::Status(rows.status().code(), absl::StrCat(options_.url, ": ", rows.status().message()));
-      RETURN_IF_ERROR(Learn(rows->dimension));
-      all.insert(all.end(), rows->values.begin(), rows->values.end());
+      ASSIGN_OR_RETURN(const Embeddings embeddings, EmbedBatch(batch));
+      vectors.insert(vectors.end(), embeddings.rows.begin(), embeddings.rows.end());
     }
-    return all;
+    return vectors;
   }
 
  private:
-  // The body of a good answer, after as many attempts as allowed.
-  absl::StatusOr<std::string> Ask(const std::string& request) const {
-    absl::Status failure;
-    absl::Duration wait = kFirstWait;
+  absl::StatusOr<Embeddings> EmbedBatch(absl::Span<const std::string> texts) const {
+    HttpRequest request{options_.url, {"Content-Type: application/json"}, {}, options_.timeout, 0};
+    if (!key_.empty()) request.headers.push_back(absl::StrCat("Authorization: Bearer ", key_));
+    request.body = EmbeddingsRequest(options_.model, texts);
+    request.max_reply_bytes = std::min(kEnvelopeBytes + texts.size() * kMaxRowBytes, kMaxReplyBytes);
     for (uint32_t attempt = 1;; ++attempt) {
-      absl::StatusOr<HttpReply> reply = HttpPost(options_.url, request, key_, options_.timeout);
-      if (reply.ok() && reply->status == 200) return std::move(reply->body);
-      failure = reply.ok() ? ToStatus(options_.url, *reply) : reply.status();
-      if (reply.ok() && !WorthRetrying(reply->status)) return failure;
-      if (attempt == options_.max_attempts) {
-        return absl::Status(failure.code(), absl::StrCat(failure.message(), " (after ", attempt, " attempts)"));
-      }
-      const absl::Duration asked = reply.ok() ? reply->retry_after : absl::ZeroDuration();
-      // Jitter keeps many clients from coming back at once.
-      thread_local absl::BitGen random;
-      sleep_(std::min(kLongestWait, std::max(asked, wait * absl::Uniform(random, 0.5, 1.0))));
-      wait *= 2;
+      const absl::StatusOr<HttpReply> reply = client_.Post(request);
+      if (reply.ok() && reply->status == 200) return Accept(*reply, texts.size());
+      const bool retryable =
+          reply.ok() ? IsRetryableHttpStatus(reply->status) : absl::IsUnavailable(reply.status());
+      if (!retryable || attempt >= policy_.max_attempts) return Failure(reply, attempt);
+      policy_.sleep(RetryDelay(policy_, attempt, reply.ok() ? reply->retry_after : absl::ZeroDuration()));
     }
   }
 
-  absl::Status Learn(size_t found) const {
-    uint32_t expected = 0;
-    if (dimension_.compare_exchange_strong(expected, static_cast<uint32_t>(found)) || expected == found) {
-      return absl::OkStatus();
+  absl::StatusOr<Embeddings> Accept(const HttpReply& reply, size_t count) const {
+    auto embeddings = ParseEmbeddings(reply.body, count);
+    if (!embeddings.ok()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(Where(), embeddings.status().message(), "; HTTP 200: ", Quote(reply.body)));
     }
-    return absl::FailedPreconditionError(
-        absl::StrCat(options_.url, ": vectors of dimension ", found, ", before it was ", expected));
+    uint32_t known = 0;
+    if (!dimension_.compare_exchange_strong(known, embeddings->dimension) && known != embeddings->dimension) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(Where(), "answered dimension ", embeddings->dimension, ", before it was ", known));
+    }
+    return embeddings;
+  }
+
+  absl::Status Failure(const absl::StatusOr<HttpReply>& reply, uint32_t attempts) const {
+    const std::string tries = attempts == 1 ? "" : absl::StrCat(" (", attempts, " attempts)");
+    if (!reply.ok()) {
+      return absl::Status(reply.status().code(),
+                          absl::StrCat(Where(), Redact(std::string(reply.status().message())), tries));
+    }
+    const std::string message =
+        absl::StrCat(Where(), "HTTP ", reply->status, tries, ": ", Quote(reply->body));
+    if (reply->status == 429) return absl::ResourceExhaustedError(message);
+    if (IsRetryableHttpStatus(reply->status)) return absl::UnavailableError(message);
+    return absl::FailedPreconditionError(message);
+  }
+
+  // Without the query, which may hold a secret.
+  std::string Where() const {
+    return absl::StrCat("embedding service ", options_.url.substr(0, options_.url.find_first_of("?#")), ": ");
+  }
+
+  std::string Redact(const std::string& text) const {
+    return key_.empty() ? text : absl::StrReplaceAll(text, {{key_, "[key]"}});
+  }
+
+  // The beginning of a body. The key goes before the cut, so that no part of it is left at the end.
+  std::string Quote(const std::string& body) const {
+    return absl::CHexEscape(Redact(body).substr(0, kQuotedBytes));
   }
 
   const HttpEmbedderOptions options_;
   const std::string key_;
-  const Sleeper sleep_;
+  const RetryPolicy policy_;
+  mutable HttpClient client_;
   mutable std::atomic<uint32_t> dimension_{0};
 };
 
-absl::Status Malformed(absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("answer of the embedding service: ", what));
-}
-
-absl::Status TakeRow(const nlohmann::json& item, size_t count, EmbeddingRows* rows, std::vector<bool>* seen) {
-  if (!item.is_object() || !item.contains("index") || !item["index"].is_number_unsigned() ||
-      !item.contains("embedding") || !item["embedding"].is_array()) {
-    return Malformed("an element of \"data\" without index and embedding");
+absl::StatusOr<std::string> ReadKey(const std::string& variable) {
+  if (variable.empty()) return std::string();
+  const char* key = std::getenv(variable.c_str());
+  if (key == nullptr || *key == '\0') {
+    return absl::FailedPreconditionError(
+        absl::StrCat("api_key_env: the environment variable ", variable, " is not set"));
   }
-  const uint64_t index = item["index"].get<uint64_t>();
-  if (index >= count || (*seen)[index]) return Malformed(absl::StrCat("index ", index, " is too large or stands twice"));
-  (*seen)[index] = true;
-  const nlohmann::json& values = item["embedding"];
-  if (rows->dimension == 0) {
-    rows->dimension = values.size();
-    rows->values.resize(count * rows->dimension);
+  for (const char* c = key; *c != '\0'; ++c) {
+    if (static_cast<unsigned char>(*c) <= ' ' || *c == 0x7f) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("api_key_env: ", variable, " holds a space or control character"));
+    }
   }
-  if (values.empty() || values.size() > 65'536 || values.size() != rows->dimension) {
-    return Malformed(absl::StrCat("vector ", index, " has dimension ", values.size(), ", expected ", rows->dimension));
-  }
-  for (size_t i = 0; i < values.size(); ++i) {
-    const float value = values[i].is_number() ? values[i].get<float>() : std::nanf("");
-    if (!std::isfinite(value)) return Malformed(absl::StrCat("vector ", index, ", value ", i, " is no finite number"));
-    rows->values[index * rows->dimension + i] = value;
-  }
-  return absl::OkStatus();
+  return std::string(key);
 }
 
 }  // namespace
 
-std::string EmbeddingsRequest(const std::string& model, absl::Span<const std::string> texts) {
-  nlohmann::json request = {{"model", model}, {"encoding_format", "float"}};
-  request["input"] = std::vector<std::string>(texts.begin(), texts.end());
-  return request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-absl::StatusOr<EmbeddingRows> ParseEmbeddings(absl::string_view body, size_t count) {
-  const auto json = nlohmann::json::parse(body.begin(), body.end(), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("data") || !json["data"].is_array()) {
-    return Malformed(absl::StrCat("expected {\"data\": [...]}, found ", body.substr(0, 200)));
+absl::StatusOr<std::shared_ptr<Embedder>> OpenHttpEmbedderWith(const HttpEmbedderOptions& options,
+                                                               RetryPolicy policy) {
+  RETURN_IF_ERROR(CheckHttpUrl(options.url));
+  if (options.model.empty()) return absl::InvalidArgumentError("model: expected a name, found \"\"");
+  if (options.batch == 0 || policy.max_attempts == 0 || options.timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("batch, max_attempts and timeout must be positive");
   }
-  if (json["data"].size() != count) {
-    return Malformed(absl::StrCat(json["data"].size(), " vectors, expected ", count));
-  }
-  EmbeddingRows rows;
-  std::vector<bool> seen(count);
-  for (const nlohmann::json& item : json["data"]) RETURN_IF_ERROR(TakeRow(item, count, &rows, &seen));
-  return rows;
-}
-
-absl::StatusOr<std::shared_ptr<Embedder>> OpenHttpEmbedderWith(const HttpEmbedderOptions& options, Sleeper sleep) {
-  RETURN_IF_ERROR(options.Validate());
-  std::string key;
-  if (!options.api_key_env.empty()) {
-    const char* value = std::getenv(options.api_key_env.c_str());
-    if (value == nullptr || *value == '\0') {
-      return absl::FailedPreconditionError(
-          absl::StrCat("http embedder: the environment variable ", options.api_key_env, " is not set"));
-    }
-    key = value;
-  }
-  return std::make_shared<HttpEmbedder>(options, std::move(key), std::move(sleep));
+  ASSIGN_OR_RETURN(std::string key, ReadKey(options.api_key_env));
+  return std::make_shared<HttpEmbedder>(options, std::move(key), std::move(policy));
 }
 
 absl::StatusOr<std::shared_ptr<Embedder>> OpenHttpEmbedder(const HttpEmbedderOptions& options) {
-  return OpenHttpEmbedderWith(options, [](absl::Duration wait) { absl::SleepFor(wait); });
+  return OpenHttpEmbedderWith(options, RetryPolicy::Default(options.max_attempts));
 }
 
 }  // namespace larder
