@@ -165,7 +165,7 @@ absl::Status StoreImpl::Close() {
     status = failure_;
   }
   // With nothing left in the log the next open has nothing to replay.
-  if (status.ok()) status = rocks_->Flush();
+  if (status.ok()) status = FlushPatiently();
   status.Update(WriteMark());
   rocks_.reset();
   lock_.Release();

@@ -75,7 +75,8 @@ class StoreFullDisk : public ::testing::Test {
     RecordProperty("recovery_ms", absl::StrCat(absl::ToInt64Milliseconds(absl::Now() - freed)));
     for (int i = 0; i < 20; ++i) ASSERT_TRUE(Put().ok());
     CheckAll();
-    ASSERT_TRUE(store_->Close().ok());
+    const absl::Status closed = store_->Close();
+    ASSERT_TRUE(closed.ok()) << closed;
     store_ = *Store::Open(disk_ + "/db", kOptions);
     CheckAll();
   }
@@ -97,7 +98,7 @@ TEST_F(StoreFullDisk, OwnWritesStopAtTheReserve) {
   EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted) << full;
   EXPECT_GT(acknowledged_.size(), 50u);
   CheckAll();
-  for (int i = 0; i < 20; ++i) ASSERT_TRUE(DeleteOne().ok());
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(DeleteOne(), absl::OkStatus());
   CheckAll();
   std::filesystem::remove(disk_ + "/ballast");
   WritesGoOn();

@@ -63,6 +63,7 @@ class StoreImpl final : public Store {
   absl::StatusOr<uint64_t> Apply(const std::vector<const WriteBatch*>& group, bool sync);
   absl::Status RecoverIfFailed();
   absl::Status KeepSomethingInMemory(const CommitRecord& record);
+  absl::Status FlushPatiently();  // waits for RocksDB to get over a full disk
   absl::Status CheckSpace(const WriteBatch& batch) const;
   absl::Status NoteFailure(const rocksdb::Status& status, absl::string_view what);
 

@@ -15,6 +15,8 @@ namespace larder::storage {
 namespace {
 
 constexpr absl::Duration kRecoveryInterval = absl::Milliseconds(200);
+// SstFileManager looks for free space every five seconds; meanwhile Resume() answers Busy.
+constexpr absl::Duration kRecoveryPatience = absl::Seconds(10);
 
 rocksdb::Status Replay(const WriteBatch& batch, const Rocks& rocks, rocksdb::WriteBatch* out) {
   rocksdb::Status status;
@@ -54,8 +56,26 @@ bool MostlyDeletes(const WriteBatch& batch) {
 
 absl::StatusOr<uint64_t> StoreImpl::Write(WriteBatch batch, bool sync) {
   RETURN_IF_ERROR(CheckOpen());
-  RETURN_IF_ERROR(CheckSpace(batch));
-  return commits_.Write(batch, sync);
+  const absl::Time patience = absl::Now() + kRecoveryPatience;
+  while (true) {
+    RETURN_IF_ERROR(CheckSpace(batch));
+    absl::StatusOr<uint64_t> commit = commits_.Write(batch, sync);
+    // There is room, or the batch makes some: RocksDB is only not yet over an earlier full disk (a
+    // flush or a compaction that met it). What failed was not applied: RecoverIfFailed read the state.
+    if (!absl::IsResourceExhausted(commit.status()) || absl::Now() >= patience) return commit;
+    absl::SleepFor(kRecoveryInterval / 4);
+  }
+}
+
+absl::Status StoreImpl::FlushPatiently() {
+  const absl::Time patience = absl::Now() + kRecoveryPatience;
+  absl::Status status = rocks_->Flush();
+  while (absl::IsResourceExhausted(status) && absl::Now() < patience) {
+    absl::SleepFor(kRecoveryInterval / 4);
+    static_cast<void>(rocks_->db()->Resume());  // the flush tells whether it helped
+    status = rocks_->Flush();
+  }
+  return status;
 }
 
 // Refuses before RocksDB hits the end of the disk: it can then still flush what it has in memory,
@@ -63,7 +83,7 @@ absl::StatusOr<uint64_t> StoreImpl::Write(WriteBatch batch, bool sync) {
 absl::Status StoreImpl::CheckSpace(const WriteBatch& batch) const {
   const absl::StatusOr<DiskSpace> space = files_.Space(layout_.rocks);
   if (!space.ok() || space->capacity == 0) return absl::OkStatus();  // a file system that cannot tell
-  const uint64_t reserve = std::min(2 * options_.write_buffer_bytes, space->capacity / 16);
+  const uint64_t reserve = std::min(4 * options_.write_buffer_bytes, space->capacity / 8);
   if (space->available >= reserve + batch.bytes() || MostlyDeletes(batch)) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(layout_.directory, ": ", space->available,
                                                    " bytes of disk left, a write of ", batch.bytes(),
