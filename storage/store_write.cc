@@ -15,8 +15,6 @@ namespace larder::storage {
 namespace {
 
 constexpr absl::Duration kRecoveryInterval = absl::Milliseconds(200);
-// SstFileManager looks for free space every five seconds; meanwhile Resume() answers Busy.
-constexpr absl::Duration kRecoveryPatience = absl::Seconds(10);
 
 rocksdb::Status Replay(const WriteBatch& batch, const Rocks& rocks, rocksdb::WriteBatch* out) {
   rocksdb::Status status;
@@ -56,7 +54,7 @@ bool MostlyDeletes(const WriteBatch& batch) {
 
 absl::StatusOr<uint64_t> StoreImpl::Write(WriteBatch batch, bool sync) {
   RETURN_IF_ERROR(CheckOpen());
-  const absl::Time patience = absl::Now() + kRecoveryPatience;
+  const absl::Time patience = absl::Now() + options_.full_disk_patience;
   while (true) {
     RETURN_IF_ERROR(CheckSpace(batch));
     absl::StatusOr<uint64_t> commit = commits_.Write(batch, sync);
@@ -68,7 +66,7 @@ absl::StatusOr<uint64_t> StoreImpl::Write(WriteBatch batch, bool sync) {
 }
 
 absl::Status StoreImpl::FlushPatiently() {
-  const absl::Time patience = absl::Now() + kRecoveryPatience;
+  const absl::Time patience = absl::Now() + options_.full_disk_patience;
   absl::Status status = rocks_->Flush();
   while (absl::IsResourceExhausted(status) && absl::Now() < patience) {
     absl::SleepFor(kRecoveryInterval / 4);
