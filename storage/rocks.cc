@@ -3,11 +3,12 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
-#include <rocksdb/sst_file_manager.h>
 #include <rocksdb/table.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,17 @@
 
 namespace larder::storage {
 namespace {
+
+// After a full disk the store resumes by itself (StoreImpl::RecoverIfFailed). RocksDB's own recovery
+// flushes on a thread of its own, and closing meanwhile waits for that flush, which never comes.
+class NoRecoveryOfItsOwn final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status status,
+                            bool* auto_recovery) override {
+    status.PermitUncheckedError();
+    *auto_recovery = false;
+  }
+};
 
 rocksdb::DBOptions DatabaseOptions(const std::string& directory, const StoreOptions& options,
                                    rocksdb::Env* env, Rocks::Mode mode) {
@@ -42,8 +54,7 @@ rocksdb::DBOptions DatabaseOptions(const std::string& directory, const StoreOpti
     db.info_log = NewSilentRocksLog();
   } else {
     db.info_log = NewRocksLog(JoinPath(directory, "LOG"));
-    // It watches free space and lets writes go on after a full disk, without a restart.
-    db.sst_file_manager.reset(rocksdb::NewSstFileManager(env));
+    db.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
   }
   return db;
 }

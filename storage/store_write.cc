@@ -133,7 +133,6 @@ absl::Status StoreImpl::RecoverIfFailed() {
     if (!absl::IsResourceExhausted(failure_) || now < next_recovery_) return failure_;
     next_recovery_ = now + kRecoveryInterval;
   }
-  // RocksDB may have recovered by itself already (SstFileManager), or be about to (Busy).
   const rocksdb::Status resumed = rocks_->db()->Resume();
   if (resumed.IsIOError() && !resumed.IsNoSpace()) return NoteFailure(resumed, "resume after a full disk");
   const absl::StatusOr<CommitRecord> record = ReadCommitRecord(*rocks_);
@@ -193,6 +192,7 @@ absl::Status StoreImpl::MakeDurable(CommitState* state) {
     }
     // After a failed sync a second one may succeed although the pages are gone.
     if (!failure.ok()) return failure;
+    RETURN_IF_ERROR(KeepSomethingInMemory({identity_, *state}));
     rocksdb::WriteBatch batch;
     rocksdb::Status status = AppendCommitRecord({identity_, *state}, *rocks_, &batch);
     rocksdb::WriteOptions synced;
