@@ -57,7 +57,6 @@ absl::Status DatabaseImpl::OpenStorage(absl::string_view path) {
   store.accept_data_loss = options_.accept_data_loss;
   store.block_cache_bytes = options_.block_cache_bytes;
   store.write_buffer_bytes = options_.write_buffer_bytes;
-  store.full_disk_patience = absl::Seconds(10);
   services_.path = std::string(path);
   services_.clock = options_.clock;
   ASSIGN_OR_RETURN(services_.store, storage::Store::Open(path, store));

@@ -8,6 +8,7 @@
 #include <rocksdb/table.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -20,15 +21,19 @@
 namespace larder::storage {
 namespace {
 
-// After a full disk the store resumes by itself (StoreImpl::RecoverIfFailed). RocksDB's own recovery
-// flushes on a thread of its own, and closing meanwhile waits for that flush, which never comes.
-class NoRecoveryOfItsOwn final : public rocksdb::EventListener {
+// Notes that a flush or a compaction found the disk full, and keeps RocksDB from recovering by itself:
+// its recovery, automatic or by Resume(), may wait for ever for a flush that failed (seen with 7.8.3).
+class FullDiskListener final : public rocksdb::EventListener {
  public:
+  explicit FullDiskListener(std::atomic<bool>* met) : met_(*met) {}
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status status,
                             bool* auto_recovery) override {
-    status.PermitUncheckedError();
+    if (status.IsNoSpace()) met_ = true;
     *auto_recovery = false;
   }
+
+ private:
+  std::atomic<bool>& met_;
 };
 
 rocksdb::DBOptions DatabaseOptions(const std::string& directory, const StoreOptions& options,
@@ -54,7 +59,6 @@ rocksdb::DBOptions DatabaseOptions(const std::string& directory, const StoreOpti
     db.info_log = NewSilentRocksLog();
   } else {
     db.info_log = NewRocksLog(JoinPath(directory, "LOG"));
-    db.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
   }
   return db;
 }
@@ -112,13 +116,14 @@ absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
 absl::StatusOr<std::unique_ptr<Rocks>> Rocks::Open(const std::string& directory, const StoreOptions& options,
                                                    rocksdb::Env* env, Mode mode) {
   if (env == nullptr) env = rocksdb::Env::Default();
-  std::unique_ptr<Rocks> rocks(new Rocks);
+  std::unique_ptr<Rocks> rocks(new Rocks(mode));
   rocks->block_cache_ = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> tables;
   for (const TableTraits& traits : kTables) {
     tables.emplace_back(std::string(traits.name), TableOptions(traits, options, rocks->block_cache_));
   }
-  const rocksdb::DBOptions db_options = DatabaseOptions(directory, options, env, mode);
+  rocksdb::DBOptions db_options = DatabaseOptions(directory, options, env, mode);
+  db_options.listeners.push_back(std::make_shared<FullDiskListener>(&rocks->met_full_disk_));
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
       mode == Mode::kReadOnly
@@ -143,6 +148,8 @@ Rocks::~Rocks() {
 }
 
 absl::Status Rocks::Flush() {
+  // RocksDB itself would wait for ever (7.8.3).
+  if (mode_ == Mode::kReadOnly) return absl::ResourceExhaustedError("flush the store: the disk is full");
   return FromRocks(db_->Flush(rocksdb::FlushOptions(), handles_), "flush the store");
 }
 

@@ -5,6 +5,7 @@
 
 #include <rocksdb/db.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,11 +38,16 @@ class Rocks {
   rocksdb::ColumnFamilyHandle* handle(Table table) const { return handles_[static_cast<int>(table)]; }
   const std::vector<rocksdb::ColumnFamilyHandle*>& handles() const { return handles_; }
   const rocksdb::Cache& block_cache() const { return *block_cache_; }
-  // Makes everything in memory an SST, all tables at one point.
+  // A flush or a compaction failed for want of space; it has to be opened anew to go on.
+  bool met_full_disk() const { return met_full_disk_; }
+  // Makes everything in memory an SST, all tables at one point. ResourceExhausted if kReadOnly: so a
+  // store is opened only after a full disk.
   absl::Status Flush();
 
  private:
-  Rocks() = default;
+  explicit Rocks(Mode mode) : mode_(mode) {}
+  const Mode mode_;
+  std::atomic<bool> met_full_disk_ = false;
   std::shared_ptr<rocksdb::Cache> block_cache_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;

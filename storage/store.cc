@@ -124,22 +124,23 @@ absl::StatusOr<std::unique_ptr<Store>> OpenStore(absl::string_view directory, co
                                                                 : OpenExisting(layout, options, environment);
   if (!opened.ok()) return AddRepairHint(opened.status(), layout.directory, options.accept_data_loss);
   auto store = std::make_unique<StoreImpl>(layout, options, *environment.files, std::move(lock),
-                                           std::move(opened->rocks), opened->record);
+                                           std::move(opened->rocks), opened->record, environment.env);
   RETURN_IF_ERROR(store->WriteMark());
   store->StartMarking();
   return store;
 }
 
 StoreImpl::StoreImpl(Layout layout, const StoreOptions& options, FileSystem& files, FileLock lock,
-                     std::unique_ptr<Rocks> rocks, const CommitRecord& record)
+                     std::unique_ptr<Rocks> rocks, const CommitRecord& record, rocksdb::Env* env)
     : layout_(std::move(layout)),
       options_(options),
       identity_(record.identity),
       files_(files),
       lock_(std::move(lock)),
-      rocks_(std::move(rocks)),
+      env_(env),
       commits_([this](const std::vector<const WriteBatch*>& group, bool sync) { return Apply(group, sync); },
                kMaxGroupBytes),
+      rocks_(std::move(rocks)),
       state_(record.state),
       durable_commit_(record.state.commit) {}  // recovery flushed it
 
@@ -147,27 +148,22 @@ StoreImpl::~StoreImpl() { Close().IgnoreError(); }
 
 void StoreImpl::StartMarking() { marker_ = std::thread(&StoreImpl::MarkLoop, this); }
 
-absl::Status StoreImpl::CheckOpen() const {
-  if (rocks_ != nullptr) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(layout_.directory, ": the store is closed"));
-}
-
 absl::Status StoreImpl::Close() {
-  if (rocks_ == nullptr) return absl::OkStatus();
+  if (!Open().ok() && !marker_.joinable()) return absl::OkStatus();
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    next_recovery_ = absl::InfinitePast();
   }
   if (marker_.joinable()) marker_.join();
-  absl::Status status;
-  {
-    absl::MutexLock lock(&mutex_);
-    status = failure_;
-  }
+  absl::Status status = commits_.Exclusively([this] { return RecoverIfFailed(); });
   // With nothing left in the log the next open has nothing to replay.
-  if (status.ok()) status = FlushPatiently();
+  if (auto rocks = Open(); status.ok() && rocks.ok()) status = (*rocks)->Flush();
   status.Update(WriteMark());
-  rocks_.reset();
+  {
+    absl::MutexLock lock(&rocks_mutex_);
+    rocks_.reset();
+  }
   lock_.Release();
   return status;
 }

@@ -78,9 +78,6 @@ struct StoreOptions {
   uint64_t block_cache_bytes = 64ull << 20;
   uint64_t write_buffer_bytes = 64ull << 20;
   absl::Duration mark_interval = absl::Seconds(1);
-  // How long a write waits for RocksDB to get over a full disk once there is room again (it looks every
-  // five seconds).
-  absl::Duration full_disk_patience = absl::ZeroDuration();
   absl::Status Validate() const;
 };
 

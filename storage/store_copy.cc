@@ -9,14 +9,14 @@ namespace larder::storage {
 
 absl::Status StoreImpl::Checkpoint(absl::string_view target,
                                    const std::function<absl::Status()>& while_held) {
-  RETURN_IF_ERROR(CheckOpen());
+  ASSIGN_OR_RETURN(const std::shared_ptr<Rocks> rocks, Open());
   const Layout copy(target);
   if (PathExists(copy.directory)) {
     return absl::AlreadyExistsError(absl::StrCat(copy.directory, ": a checkpoint's target must not exist"));
   }
   RETURN_IF_ERROR(MakeDirectories(files_, copy.directory));
   // Most of what is in memory is flushed here, so that commits are held back only for the rest.
-  absl::Status status = rocks_->Flush();
+  absl::Status status = rocks->Flush();
   if (status.ok()) {
     status = commits_.Exclusively([&] { return CopyWhileHeld(copy, while_held); });
   }
@@ -26,8 +26,9 @@ absl::Status StoreImpl::Checkpoint(absl::string_view target,
 }
 
 absl::Status StoreImpl::CopyWhileHeld(const Layout& target, const std::function<absl::Status()>& while_held) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Rocks> rocks, Open());
   rocksdb::Checkpoint* raw = nullptr;
-  RETURN_IF_ERROR(FromRocks(rocksdb::Checkpoint::Create(rocks_->db(), &raw), "begin a checkpoint"));
+  RETURN_IF_ERROR(FromRocks(rocksdb::Checkpoint::Create(rocks->db(), &raw), "begin a checkpoint"));
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
   RETURN_IF_ERROR(FromRocks(checkpoint->CreateCheckpoint(target.rocks),  // flushes, whatever the log's size
                             absl::StrCat("checkpoint the store to ", target.rocks)));

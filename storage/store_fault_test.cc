@@ -16,7 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr StoreOptions kCreate = {.create_if_missing = true, .full_disk_patience = absl::ZeroDuration()};
+constexpr StoreOptions kCreate = {.create_if_missing = true};
 
 bool IsLog(const std::string& file) { return absl::EndsWith(file, ".log"); }
 
@@ -84,8 +84,7 @@ TEST_F(StoreFault, AFailedLogSyncStopsAcknowledgements) {
 
 TEST_F(StoreFault, TheMarkNeverClaimsWhatIsNotDurable) {
   auto store = Open(FileSystem::Posix(), {.create_if_missing = true,
-                                             .mark_interval = absl::Hours(1),
-                                             .full_disk_patience = absl::ZeroDuration()});
+                                             .mark_interval = absl::Hours(1)});
   ASSERT_TRUE(Put(*store).ok());
   ASSERT_TRUE(Put(*store, /*sync=*/false).ok());
   plan_.Set([](FaultOp op, const std::string& file) {
@@ -106,8 +105,7 @@ TEST_F(StoreFault, TheMarkNeverClaimsWhatIsNotDurable) {
 TEST_F(StoreFault, TheMarkFollowsUnsyncedCommits) {
   auto store =
       Open(FileSystem::Posix(), {.create_if_missing = true,
-                                             .mark_interval = absl::Milliseconds(20),
-                                             .full_disk_patience = absl::ZeroDuration()});
+                                             .mark_interval = absl::Milliseconds(20)});
   int syncs = 0;
   plan_.Set([&](FaultOp op, const std::string& file) {
     syncs += op == FaultOp::kSync && IsLog(file);
@@ -200,8 +198,7 @@ TEST_F(StoreFault, AFailingMarkDoesNotStopCommits) {
       [&](int, const std::string&) { return fail ? absl::UnavailableError("injected") : absl::OkStatus(); });
   {
     auto store = Open(files, {.create_if_missing = true,
-                                             .mark_interval = absl::Hours(1),
-                                             .full_disk_patience = absl::ZeroDuration()});
+                                             .mark_interval = absl::Hours(1)});
     fail = true;
     ASSERT_TRUE(Put(*store).ok());
     EXPECT_EQ(store->WriteMark().code(), absl::StatusCode::kUnavailable);

@@ -14,8 +14,7 @@ namespace larder::storage {
 namespace {
 
 constexpr StoreOptions kOptions = {
-    .create_if_missing = true, .block_cache_bytes = 1 << 20, .write_buffer_bytes = 1 << 20,
-    .full_disk_patience = absl::Seconds(10)};
+    .create_if_missing = true, .block_cache_bytes = 1 << 20, .write_buffer_bytes = 1 << 20};
 
 class StoreFullDisk : public ::testing::Test {
  protected:

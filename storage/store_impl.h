@@ -1,5 +1,5 @@
 // The store over RocksDB. Private: store.cc opens and closes it, store_write.cc commits and marks,
-// store_read.cc reads, store_copy.cc verifies and copies.
+// store_recover.cc gets over a full disk, store_read.cc reads, store_copy.cc copies.
 #ifndef LARDER_STORAGE_STORE_IMPL_H_
 #define LARDER_STORAGE_STORE_IMPL_H_
 
@@ -35,7 +35,7 @@ absl::StatusOr<CommitRecord> ReadCommitRecord(const Rocks& rocks,
 class StoreImpl final : public Store {
  public:
   StoreImpl(Layout layout, const StoreOptions& options, FileSystem& files, FileLock lock,
-            std::unique_ptr<Rocks> rocks, const CommitRecord& record);
+            std::unique_ptr<Rocks> rocks, const CommitRecord& record, rocksdb::Env* env);
   ~StoreImpl() override;
   void StartMarking();
 
@@ -62,8 +62,7 @@ class StoreImpl final : public Store {
   // The leader's work, one thread at a time.
   absl::StatusOr<uint64_t> Apply(const std::vector<const WriteBatch*>& group, bool sync);
   absl::Status RecoverIfFailed();
-  absl::Status KeepSomethingInMemory(const CommitRecord& record);
-  absl::Status FlushPatiently();  // waits for RocksDB to get over a full disk
+  absl::Status Reopen();
   absl::Status CheckSpace(const WriteBatch& batch) const;
   absl::Status NoteFailure(const rocksdb::Status& status, absl::string_view what);
 
@@ -71,7 +70,9 @@ class StoreImpl final : public Store {
   absl::Status MakeDurable(CommitState* state);
   absl::StatusOr<ManifestPosition> LiveManifest() const;
 
-  absl::Status CheckOpen() const;
+  // Whoever holds it keeps RocksDB open. FailedPrecondition once closed; the failure that keeps it
+  // from being opened again after a full disk.
+  absl::StatusOr<std::shared_ptr<Rocks>> Open() const;
   absl::Status CopyWhileHeld(const Layout& target, const std::function<absl::Status()>& while_held);
 
   const Layout layout_;
@@ -79,10 +80,12 @@ class StoreImpl final : public Store {
   const std::string identity_;
   FileSystem& files_;
   FileLock lock_;
-  std::unique_ptr<Rocks> rocks_;  // null once closed
+  rocksdb::Env* const env_;
   GroupCommit commits_;
   std::thread marker_;
 
+  mutable absl::Mutex rocks_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // held to write while it is opened anew
+  std::shared_ptr<Rocks> rocks_ ABSL_GUARDED_BY(rocks_mutex_);   // null once closed
   mutable absl::Mutex mutex_;
   CommitState state_ ABSL_GUARDED_BY(mutex_);        // of the last acknowledged commit
   uint64_t durable_commit_ ABSL_GUARDED_BY(mutex_);  // synced up to here

@@ -13,12 +13,13 @@ namespace {
 
 class RocksSnapshot final : public Snapshot {
  public:
-  explicit RocksSnapshot(rocksdb::DB* db) : db_(db), snapshot_(db->GetSnapshot()) {}
-  ~RocksSnapshot() override { db_->ReleaseSnapshot(snapshot_); }
+  explicit RocksSnapshot(std::shared_ptr<Rocks> rocks)
+      : rocks_(std::move(rocks)), snapshot_(rocks_->db()->GetSnapshot()) {}
+  ~RocksSnapshot() override { rocks_->db()->ReleaseSnapshot(snapshot_); }
   const rocksdb::Snapshot* get() const { return snapshot_; }
 
  private:
-  rocksdb::DB* const db_;
+  const std::shared_ptr<Rocks> rocks_;
   const rocksdb::Snapshot* const snapshot_;
 };
 
@@ -45,11 +46,12 @@ absl::StatusOr<std::string> Checked(Table table, absl::string_view key, const ro
 
 class PrefixIterator final : public Iterator {
  public:
-  PrefixIterator(const Rocks& rocks, Table table, absl::string_view prefix, const rocksdb::Snapshot* snapshot)
-      : table_(table), prefix_(prefix), end_(PrefixEnd(prefix)), end_slice_(end_) {
+  PrefixIterator(std::shared_ptr<Rocks> rocks, Table table, absl::string_view prefix,
+                 const rocksdb::Snapshot* snapshot)
+      : rocks_(std::move(rocks)), table_(table), prefix_(prefix), end_(PrefixEnd(prefix)), end_slice_(end_) {
     rocksdb::ReadOptions options = ReadAt(snapshot);
     if (!end_.empty()) options.iterate_upper_bound = &end_slice_;
-    it_.reset(rocks.db()->NewIterator(options, rocks.handle(table)));
+    it_.reset(rocks_->db()->NewIterator(options, rocks_->handle(table)));
     it_->Seek(prefix_);
   }
 
@@ -66,6 +68,7 @@ class PrefixIterator final : public Iterator {
   }
 
  private:
+  const std::shared_ptr<Rocks> rocks_;
   const Table table_;
   const std::string prefix_, end_;
   const rocksdb::Slice end_slice_;  // the iterator points at it
@@ -100,10 +103,10 @@ absl::StatusOr<CommitRecord> ReadCommitRecord(const Rocks& rocks, const rocksdb:
 
 absl::StatusOr<std::string> StoreImpl::Get(Table table, absl::string_view key,
                                            const Snapshot* snapshot) const {
-  RETURN_IF_ERROR(CheckOpen());
+  ASSIGN_OR_RETURN(const std::shared_ptr<Rocks> rocks, Open());
   rocksdb::PinnableSlice stored;
   const rocksdb::Status status =
-      rocks_->db()->Get(ReadAt(RocksSnapshotOf(snapshot)), rocks_->handle(table), ToSlice(key), &stored);
+      rocks->db()->Get(ReadAt(RocksSnapshotOf(snapshot)), rocks->handle(table), ToSlice(key), &stored);
   return Checked(table, key, status, stored);
 }
 
@@ -111,55 +114,58 @@ std::vector<absl::StatusOr<std::string>> StoreImpl::MultiGet(Table table, absl::
                                                              const Snapshot* snapshot) const {
   std::vector<absl::StatusOr<std::string>> results;
   results.reserve(keys.size());
-  if (absl::Status open = CheckOpen(); !open.ok()) {
-    results.assign(keys.size(), open);
+  const auto rocks = Open();
+  if (!rocks.ok()) {
+    results.assign(keys.size(), rocks.status());
     return results;
   }
   const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
   std::vector<rocksdb::PinnableSlice> stored(keys.size());
   std::vector<rocksdb::Status> statuses(keys.size());
-  rocks_->db()->MultiGet(ReadAt(RocksSnapshotOf(snapshot)), rocks_->handle(table), keys.size(), slices.data(),
-                         stored.data(), statuses.data());
+  (*rocks)->db()->MultiGet(ReadAt(RocksSnapshotOf(snapshot)), (*rocks)->handle(table), keys.size(),
+                           slices.data(), stored.data(), statuses.data());
   for (size_t i = 0; i < keys.size(); ++i) results.push_back(Checked(table, keys[i], statuses[i], stored[i]));
   return results;
 }
 
 std::unique_ptr<Iterator> StoreImpl::NewIterator(Table table, absl::string_view prefix,
                                                  const Snapshot* snapshot) const {
-  if (absl::Status open = CheckOpen(); !open.ok()) return std::make_unique<FailedIterator>(std::move(open));
-  return std::make_unique<PrefixIterator>(*rocks_, table, prefix, RocksSnapshotOf(snapshot));
+  auto rocks = Open();
+  if (!rocks.ok()) return std::make_unique<FailedIterator>(rocks.status());
+  return std::make_unique<PrefixIterator>(*std::move(rocks), table, prefix, RocksSnapshotOf(snapshot));
 }
 
 std::unique_ptr<Snapshot> StoreImpl::GetSnapshot() const {
-  if (rocks_ == nullptr) return nullptr;
-  return std::make_unique<RocksSnapshot>(rocks_->db());
+  auto rocks = Open();
+  return rocks.ok() ? std::make_unique<RocksSnapshot>(*std::move(rocks)) : nullptr;
 }
 
 absl::StatusOr<CommitState> StoreImpl::StateAt(const Snapshot& snapshot) const {
-  RETURN_IF_ERROR(CheckOpen());
-  ASSIGN_OR_RETURN(const CommitRecord record, ReadCommitRecord(*rocks_, RocksSnapshotOf(&snapshot)));
+  ASSIGN_OR_RETURN(const std::shared_ptr<Rocks> rocks, Open());
+  ASSIGN_OR_RETURN(const CommitRecord record, ReadCommitRecord(*rocks, RocksSnapshotOf(&snapshot)));
   return record.state;
 }
 
 StoreStats StoreImpl::Stats() const {
   StoreStats stats;
-  if (rocks_ == nullptr) return stats;
+  const auto rocks = Open();
+  if (!rocks.ok()) return stats;
   stats.disk_bytes = TreeBytes(layout_.rocks);
-  stats.memory_bytes = rocks_->block_cache().GetUsage();
+  stats.memory_bytes = (*rocks)->block_cache().GetUsage();
   for (const char* property : {"rocksdb.cur-size-all-mem-tables", "rocksdb.estimate-table-readers-mem"}) {
     uint64_t bytes = 0;
-    if (rocks_->db()->GetAggregatedIntProperty(property, &bytes)) stats.memory_bytes += bytes;
+    if ((*rocks)->db()->GetAggregatedIntProperty(property, &bytes)) stats.memory_bytes += bytes;
   }
   return stats;
 }
 
 absl::Status StoreImpl::Compact() {
-  RETURN_IF_ERROR(CheckOpen());
-  RETURN_IF_ERROR(rocks_->Flush());
+  ASSIGN_OR_RETURN(const std::shared_ptr<Rocks> rocks, Open());
+  RETURN_IF_ERROR(rocks->Flush());
   for (int i = 0; i < kTableCount; ++i) {
     const Table table = static_cast<Table>(i);
     RETURN_IF_ERROR(FromRocks(
-        rocks_->db()->CompactRange(rocksdb::CompactRangeOptions(), rocks_->handle(table), nullptr, nullptr),
+        rocks->db()->CompactRange(rocksdb::CompactRangeOptions(), rocks->handle(table), nullptr, nullptr),
         absl::StrCat("compact table ", TableName(table))));
   }
   return absl::OkStatus();

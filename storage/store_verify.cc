@@ -106,14 +106,14 @@ class TableVerifier {
 
 absl::StatusOr<uint64_t> StoreImpl::Verify(const RecordVisitor& record,
                                            std::vector<std::string>* problems) const {
-  RETURN_IF_ERROR(CheckOpen());
-  VerifyFiles(*rocks_, problems);
-  rocksdb::ManagedSnapshot snapshot(rocks_->db());
-  const absl::StatusOr<CommitRecord> commit = ReadCommitRecord(*rocks_, snapshot.snapshot());
+  ASSIGN_OR_RETURN(const std::shared_ptr<Rocks> rocks, Open());
+  VerifyFiles(*rocks, problems);
+  rocksdb::ManagedSnapshot snapshot(rocks->db());
+  const absl::StatusOr<CommitRecord> commit = ReadCommitRecord(*rocks, snapshot.snapshot());
   if (!commit.ok()) problems->emplace_back(commit.status().message());
   uint64_t records = 0;
   for (int i = 0; i < kTableCount; ++i) {
-    records += TableVerifier(*rocks_, static_cast<Table>(i), snapshot.snapshot(), record, problems).Run();
+    records += TableVerifier(*rocks, static_cast<Table>(i), snapshot.snapshot(), record, problems).Run();
   }
   return records;
 }
