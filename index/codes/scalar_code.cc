@@ -1,6 +1,7 @@
 #include "index/codes/scalar_code.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -24,14 +25,47 @@ size_t PrefixBytes(const CodeOptions& options) {
   return RoundUp((options.kind == CodeKind::kSq8 ? n : (n + 1) / 2) + factors, kRowMultiple);
 }
 
-// The byte of a row that holds dimension i as a nibble, and whether as the high one.
-struct Nibble {
-  size_t byte;
-  bool high;
+// value + 1.5 * 2^23 holds the nearest integer in its low bits: the compiler makes vectors of this, and not
+// of lrint. For |value| < 2^22.
+int32_t Nearest(float value) {
+  return std::bit_cast<int32_t>(value + 12582912.0f) - std::bit_cast<int32_t>(12582912.0f);
+}
+
+struct Sums {
+  float largest = 0;  // absolute
+  double sum = 0, squares = 0;
 };
-Nibble NibbleOf(size_t i, size_t dimension) {
-  const size_t place = NibblePlace(i, dimension), block = place / 128 * 64, in_block = place % 128;
-  return {block + in_block % 64, in_block >= 64};
+// In eight lanes, which the compiler makes vectors of; the order of additions is fixed.
+Sums SumUp(const float* values, size_t n) {
+  float largest[8] = {};
+  double sum[8] = {}, squares[8] = {};
+  const auto add = [&](size_t lane, float value) {
+    largest[lane] = std::max(largest[lane], std::abs(value));
+    sum[lane] += value;
+    squares[lane] += static_cast<double>(value) * value;
+  };
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (size_t lane = 0; lane < 8; ++lane) add(lane, values[i + lane]);
+  }
+  for (; i < n; ++i) add(i % 8, values[i]);
+  Sums all;
+  for (size_t lane = 0; lane < 8; ++lane) {
+    all.largest = std::max(all.largest, largest[lane]);
+    all.sum += sum[lane];
+    all.squares += squares[lane];
+  }
+  return all;
+}
+
+double DotWithCodes(const float* o, const uint8_t* codes, size_t n) {
+  double sum[8] = {};
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (size_t lane = 0; lane < 8; ++lane) sum[lane] += static_cast<double>(o[i + lane]) * codes[i + lane];
+  }
+  for (; i < n; ++i) sum[i % 8] += static_cast<double>(o[i]) * codes[i];
+  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
 ScalarTerms TermsOf(const CodeQuery& query) {
@@ -48,11 +82,15 @@ ScalarCode::ScalarCode(const CodeOptions& options, std::unique_ptr<Frame> frame)
 
 ScalarCode::Factors ScalarCode::Quantize(const float* o, uint8_t* codes) const {
   const size_t n = options_.dimension;
-  const auto [low, high] = std::minmax_element(o, o + n);
-  const float lo = *low, range = *high - lo;
+  float lo = o[0], high = o[0];
+  for (size_t i = 1; i < n; ++i) {
+    lo = o[i] < lo ? o[i] : lo;
+    high = o[i] > high ? o[i] : high;
+  }
+  const float range = high - lo;
   // A range that has no inverse is none.
   const float scale = range > 1e-30f ? static_cast<float>(levels()) / range : 0;
-  for (size_t i = 0; i < n; ++i) codes[i] = static_cast<uint8_t>((o[i] - lo) * scale + 0.5f);
+  for (size_t i = 0; i < n; ++i) codes[i] = static_cast<uint8_t>(Nearest((o[i] - lo) * scale));
   Factors factors{lo, scale > 0 ? range / static_cast<float>(levels()) : 0, 0};
   Correct(o, codes, &factors);
   return factors;
@@ -61,20 +99,15 @@ ScalarCode::Factors ScalarCode::Quantize(const float* o, uint8_t* codes) const {
 // Scales lo and step by |o|^2 / <o, o~>, unless a residual would no longer reach o.
 void ScalarCode::Correct(const float* o, const uint8_t* codes, Factors* factors) const {
   const size_t n = options_.dimension;
-  double norm = 0, sum = 0, code_sum = 0;
-  for (size_t i = 0; i < n; ++i) {
-    norm += static_cast<double>(o[i]) * o[i];
-    sum += o[i];
-    code_sum += static_cast<double>(o[i]) * codes[i];
-  }
-  factors->norm = static_cast<float>(norm);
-  const double decoded = factors->lo * sum + factors->step * code_sum;
-  if (!(decoded > 0.5 * norm)) return;
-  const float alpha = static_cast<float>(norm / decoded);
-  const float lo = factors->lo * alpha, step = factors->step * alpha;
-  float worst = 0;
-  for (size_t i = 0; i < n; ++i) worst = std::max(worst, std::abs(o[i] - (lo + step * codes[i])));
-  if (worst > kResidualReach * step) return;
+  const Sums sums = SumUp(o, n);
+  factors->norm = static_cast<float>(sums.squares);
+  const double decoded = factors->lo * sums.sum + factors->step * DotWithCodes(o, codes, n);
+  if (!(decoded > 0.5 * sums.squares)) return;
+  const float alpha = static_cast<float>(sums.squares / decoded);
+  const float lo = factors->lo * alpha, step = factors->step * alpha, reach = kResidualReach * step;
+  int outside = 0;
+  for (size_t i = 0; i < n; ++i) outside += std::abs(o[i] - (lo + step * codes[i])) > reach;
+  if (outside > 0) return;
   factors->lo = lo;
   factors->step = step;
 }
@@ -85,8 +118,8 @@ void ScalarCode::EncodeResidual(const float* o, const uint8_t* codes, const Fact
   const float scale = factors.step > 0 ? kResidualSteps / factors.step : 0;
   for (size_t i = 0; i < options_.dimension; ++i) {
     const float rest = o[i] - (factors.lo + factors.step * codes[i]);
-    const float level = rest * scale + kResidualReach * kResidualSteps + 0.5f;
-    residual[i] = static_cast<uint8_t>(std::clamp(level, 0.0f, 255.0f));
+    const float level = rest * scale + kResidualReach * kResidualSteps;
+    residual[i] = static_cast<uint8_t>(Nearest(std::min(std::max(level, 0.0f), 255.0f)));
   }
 }
 
@@ -98,9 +131,11 @@ void ScalarCode::Encode(const float* vector, uint8_t* code) const {
   const Factors factors = Quantize(o.data(), codes.data());
   std::memset(code, 0, prefix_bytes_);
   if (nibbles()) {
-    for (size_t i = 0; i < n; ++i) {
-      const Nibble at = NibbleOf(i, n);
-      code[at.byte] |= static_cast<uint8_t>(at.high ? codes[i] << 4 : codes[i]);
+    std::vector<uint8_t> places(RoundUp(n, 128));
+    CopyToPlaces(codes.data(), n, places.data());
+    for (size_t i = 0; i < code_bytes(); ++i) {
+      const uint8_t* low = &places[2 * i - i % 64];
+      code[i] = static_cast<uint8_t>(low[0] | low[64] << 4);
     }
   } else {
     std::memcpy(code, codes.data(), n);
@@ -120,10 +155,11 @@ void ScalarCode::Decode(const uint8_t* code, float* vector) const {
   const Factors factors = ReadFactors(code);
   std::vector<float> o(n);
   for (size_t i = 0; i < n; ++i) {
-    float level = code[i];
+    float level = code[nibbles() ? 0 : i];
     if (nibbles()) {
-      const Nibble at = NibbleOf(i, n);
-      level = static_cast<float>(at.high ? code[at.byte] >> 4 : code[at.byte] & 15);
+      const size_t place = NibblePlace(i, n);
+      const uint8_t byte = code[place / 128 * 64 + place % 64];
+      level = static_cast<float>(place % 128 < 64 ? byte & 15 : byte >> 4);
     }
     if (residual_bytes_ > 0) level += code[prefix_bytes_ + i] / static_cast<float>(kResidualSteps) - kResidualReach;
     o[i] = factors.lo + factors.step * level;
@@ -138,32 +174,31 @@ void ScalarCode::Prepare(const float* query, CodeQuery* prepared) const {
   prepared->bytes.assign(padded, 0);
   float* rotated = prepared->floats.data() + places;
   const Frame::Query frame = frame_->Prepare(query, rotated);
-  float largest = 0;
-  double sum = 0, norm = 0;
+  const Sums sums = SumUp(rotated, n);
+  const float query_step = sums.largest / 127, scale = query_step > 1e-30f ? 1 / query_step : 0;
+  std::vector<uint8_t> values(n);
+  int32_t level_sum = 0;
   for (size_t i = 0; i < n; ++i) {
-    largest = std::max(largest, std::abs(rotated[i]));
-    sum += rotated[i];
-    norm += static_cast<double>(rotated[i]) * rotated[i];
-  }
-  const float query_step = largest / 127, scale = query_step > 1e-30f ? 1 / query_step : 0;
-  int64_t level_sum = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const size_t place = nibbles() ? NibblePlace(i, n) : i;
-    const int8_t level = static_cast<int8_t>(std::lrint(rotated[i] * scale));
-    prepared->bytes[place] = static_cast<uint8_t>(level);
-    if (places > 0) prepared->floats[place] = rotated[i];
+    const int32_t level = Nearest(rotated[i] * scale);
+    values[i] = static_cast<uint8_t>(level);
     level_sum += level;
   }
+  if (places > 0) CopyToPlaces(rotated, n, prepared->floats.data());
+  if (nibbles()) {
+    CopyToPlaces(values.data(), n, prepared->bytes.data());
+  } else {
+    std::memcpy(prepared->bytes.data(), values.data(), n);
+  }
   // Codes are taken from their middle, so that the query's rounding meets only their deviations.
-  const double middle = levels() / 2.0, lost = sum - static_cast<double>(query_step) * static_cast<double>(level_sum);
+  const double middle = levels() / 2.0, lost = sums.sum - static_cast<double>(query_step) * level_sum;
   float* s = prepared->scalars;
   s[kConstant] = frame.constant;
-  s[kLo] = static_cast<float>(frame.weight * sum);
+  s[kLo] = static_cast<float>(frame.weight * sums.sum);
   s[kDot] = frame.weight * query_step;
   s[kStep] = static_cast<float>(frame.weight * middle * lost);
   s[kNorm] = options_.metric == Metric::kL2 ? 1 : 0;
   s[kWeight] = frame.weight;
-  s[kSize] = static_cast<float>(std::sqrt(norm));
+  s[kSize] = static_cast<float>(std::sqrt(sums.squares));
   s[kQueryStep] = query_step;
 }
 

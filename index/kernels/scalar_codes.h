@@ -23,6 +23,17 @@ constexpr size_t NibblePlace(size_t i, size_t dimension) {
   return i - block < low ? i : block + 64 + (i - block - low);
 }
 
+// Copies `values`, by dimension, to `places`; what lies between stays.
+template <class T>
+void CopyToPlaces(const T* values, size_t dimension, T* places) {
+  for (size_t block = 0; block < dimension; block += 128) {
+    const size_t rest = dimension - block, low = rest >= 128 ? 64 : (rest + 1) / 2;
+    const size_t high = rest >= 128 ? 64 : rest - low;
+    for (size_t i = 0; i < low; ++i) places[block + i] = values[block + i];
+    for (size_t i = 0; i < high; ++i) places[block + 64 + i] = values[block + low + i];
+  }
+}
+
 // distance = constant + lo * row.lo + row.step * (dot * sum + step) + norm * row.norm
 // where sum = <query, codes>. The norm is read only if `norm` is not 0.
 struct ScalarTerms {
