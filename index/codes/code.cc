@@ -70,10 +70,41 @@ absl::StatusOr<std::unique_ptr<Code>> TrainCode(const CodeOptions& given, absl::
     case CodeKind::kSq4:
     case CodeKind::kSq4x8:
       return TrainScalarCode(options, sample);
-    default:
-      return absl::UnimplementedError(absl::StrCat("code: ", CodeName(options)));
+    case CodeKind::kF32:
+    case CodeKind::kF16:
+      return MakePlainCode(options);
+    case CodeKind::kPq:
+    case CodeKind::kOpq:
+      return TrainPqCode(options, sample);
+    case CodeKind::kBinary:
+    case CodeKind::kRabitq:
+      break;
   }
+  return TrainBitCode(options, sample);
 }
+
+namespace {
+
+CodeOr ParseLearned(const CodeOptions& options, storage::RecordReader* reader) {
+  switch (options.kind) {
+    case CodeKind::kSq8:
+    case CodeKind::kSq4:
+    case CodeKind::kSq4x8:
+      return ParseScalarCode(options, reader);
+    case CodeKind::kF32:
+    case CodeKind::kF16:
+      return MakePlainCode(options);
+    case CodeKind::kPq:
+    case CodeKind::kOpq:
+      return ParsePqCode(options, reader);
+    case CodeKind::kBinary:
+    case CodeKind::kRabitq:
+      break;
+  }
+  return ParseBitCode(options, reader);
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Code>> ParseCode(absl::string_view bytes) {
   storage::RecordReader reader(bytes, kCodeFormatVersion, "code");
@@ -90,16 +121,7 @@ absl::StatusOr<std::unique_ptr<Code>> ParseCode(absl::string_view bytes) {
   if (complete.bits != options.bits || complete.parts != options.parts) {
     return absl::DataLossError("code: bits or parts are missing");
   }
-  CodeOr code = absl::UnimplementedError(absl::StrCat("code: ", CodeName(options)));
-  switch (options.kind) {
-    case CodeKind::kSq8:
-    case CodeKind::kSq4:
-    case CodeKind::kSq4x8:
-      code = ParseScalarCode(options, &reader);
-      break;
-    default:
-      break;
-  }
+  CodeOr code = ParseLearned(options, &reader);
   if (code.ok() && !reader.AtEnd()) return absl::DataLossError("code: bytes after the end");
   return code;
 }

@@ -2,9 +2,9 @@
 //
 //   u8 kind, u8 metric, u32 dimension, u32 bits, u32 parts, u64 seed, then what the kind learned:
 //   f32, f16                    nothing
-//   sq8, sq4, sq4x8, rabitq     the centre: dimension f32, little endian, as one field of bytes
-//   binary                      the centre, then the rounds' mean scales
-//   pq, opq                     opq: the rotation, dimension^2 f32; both: the centroids, dimension * 256 f32
+//   sq*, binary, rabitq         the centre: dimension f32, little endian, as one field of bytes
+//   pq, opq                     two such fields: the rotation, dimension^2 (opq) or none (pq), row-major; the
+//                               centroids, [part][dimension of the part][256]
 #ifndef LARDER_INDEX_CODES_CODE_FORMAT_H_
 #define LARDER_INDEX_CODES_CODE_FORMAT_H_
 
@@ -35,6 +35,11 @@ absl::Status CheckSample(const CodeOptions& options, absl::Span<const float> sam
 using CodeOr = absl::StatusOr<std::unique_ptr<Code>>;
 CodeOr TrainScalarCode(const CodeOptions& options, absl::Span<const float> sample);
 CodeOr ParseScalarCode(const CodeOptions& options, storage::RecordReader* reader);
+CodeOr MakePlainCode(const CodeOptions& options);
+CodeOr TrainBitCode(const CodeOptions& options, absl::Span<const float> sample);
+CodeOr ParseBitCode(const CodeOptions& options, storage::RecordReader* reader);
+CodeOr TrainPqCode(const CodeOptions& options, absl::Span<const float> sample);
+CodeOr ParsePqCode(const CodeOptions& options, storage::RecordReader* reader);
 
 }  // namespace larder::index
 

@@ -4,24 +4,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/codes/code_format.h"
+#include "index/codes/quantize.h"
 #include "storage/status_macros.h"
 
 namespace larder::index {
-namespace {
-
-// In four lanes, which the compiler makes vectors of.
-double Dot(const float* a, const float* b, size_t n) {
-  double sum[4] = {};
-  size_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    for (size_t lane = 0; lane < 4; ++lane) sum[lane] += static_cast<double>(a[i + lane]) * b[i + lane];
-  }
-  for (; i < n; ++i) sum[0] += static_cast<double>(a[i]) * b[i];
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
-}  // namespace
-
 Frame::Frame(const CodeOptions& options, std::vector<float> centre)
     : metric_(options.metric), centre_(std::move(centre)), rotation_(options.dimension, options.seed) {}
 
@@ -55,13 +41,19 @@ void Frame::Leave(const float* o, float* vector) const {
   for (size_t i = 0; i < centre_.size(); ++i) vector[i] += centre_[i];
 }
 
+std::vector<float> Frame::RotatedCentre() const {
+  std::vector<float> rotated(centre_.size());
+  rotation_.Apply(centre_.data(), rotated.data());
+  return rotated;
+}
+
 Frame::Query Frame::Prepare(const float* query, float* rotated) const {
   const size_t n = centre_.size();
   if (metric_ == Metric::kL2) {
     Enter(query, rotated);
-    return {static_cast<float>(Dot(rotated, rotated, n)), -2};
+    return {static_cast<float>(DotProduct(rotated, rotated, n)), -2};
   }
-  const double dot = Dot(query, centre_.data(), n);
+  const double dot = DotProduct(query, centre_.data(), n);
   rotation_.Apply(query, rotated);
   return {static_cast<float>((metric_ == Metric::kCosine ? 1 : 0) - dot), -1};
 }

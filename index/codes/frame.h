@@ -31,6 +31,7 @@ class Frame {
   void Enter(const float* vector, float* o) const;
   void Leave(const float* o, float* vector) const;
   Query Prepare(const float* query, float* rotated) const;
+  std::vector<float> RotatedCentre() const;  // Rc
 
  private:
   Frame(const CodeOptions& options, std::vector<float> centre);
