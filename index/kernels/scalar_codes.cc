@@ -1,0 +1,17 @@
+#include "index/kernels/scalar_codes.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "index/kernels/scalar_codes.cc"
+#include "hwy/foreach_target.h"
+// After foreach_target.h, which includes this file once per target.
+#include "index/kernels/scalar_codes-inl.h"
+
+#if HWY_ONCE
+namespace larder::index {
+
+HWY_EXPORT(ScalarKernelsOfTarget);
+
+ScalarKernels SelectScalarKernels() { return HWY_DYNAMIC_DISPATCH(ScalarKernelsOfTarget)(); }
+
+}  // namespace larder::index
+#endif  // HWY_ONCE
