@@ -1,6 +1,7 @@
 #include <faiss/VectorTransform.h>
 #include <faiss/impl/FaissException.h>
 #include <faiss/impl/ProductQuantizer.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <cstring>
@@ -14,6 +15,17 @@ namespace {
 
 constexpr size_t kMostRows = 20000;  // more changes little and costs much
 constexpr int kRotationRounds = 8, kRotationKmeansRounds = 4;
+
+// One thread: OpenMP's spin while they wait, and stall each other where cores are busy. The setting is this
+// thread's own.
+class OneThread {
+ public:
+  OneThread() { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+
+ private:
+  const int before_ = omp_get_max_threads();
+};
 
 // At most kMostRows rows at even distances, each padded with zeros to `width`.
 std::vector<float> Padded(absl::Span<const float> sample, size_t dimension, size_t width) {
@@ -43,6 +55,7 @@ std::vector<float> TrainRotation(const CodeOptions& options, const std::vector<f
 
 absl::StatusOr<PqCodebook> TrainPqCodebook(const CodeOptions& options, absl::Span<const float> sample) {
   const size_t n = options.dimension, part = PqPartDimension(options), width = part * options.parts;
+  const OneThread one;
   PqCodebook book;
   try {
     std::vector<float> rows = Padded(sample, n, n);
