@@ -10,21 +10,34 @@
 #include "index/codes/code_format.h"
 #include "index/codes/pq_code.h"
 
+// Weak: another BLAS has none of these.
+extern "C" {
+__attribute__((weak)) int openblas_get_num_threads();
+__attribute__((weak)) void openblas_set_num_threads(int count);
+}
+
 namespace larder::index {
 namespace {
 
 constexpr size_t kMostRows = 20000;  // more changes little and costs much
 constexpr int kRotationRounds = 8, kRotationKmeansRounds = 4;
 
-// One thread: OpenMP's spin while they wait, and stall each other where cores are busy. The setting is this
-// thread's own.
+// One thread while it lives: those of OpenMP and OpenBLAS spin while they wait, and stall each other where
+// cores are busy (ten times as long, measured). OpenMP's setting is this thread's own, OpenBLAS's the process's.
 class OneThread {
  public:
-  OneThread() { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread() {
+    omp_set_num_threads(1);
+    if (openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
+  }
+  ~OneThread() {
+    omp_set_num_threads(openmp_);
+    if (openblas_set_num_threads != nullptr) openblas_set_num_threads(openblas_);
+  }
 
  private:
-  const int before_ = omp_get_max_threads();
+  const int openmp_ = omp_get_max_threads();
+  const int openblas_ = openblas_get_num_threads != nullptr ? openblas_get_num_threads() : 1;
 };
 
 // At most kMostRows rows at even distances, each padded with zeros to `width`.
