@@ -19,7 +19,7 @@ __attribute__((weak)) void openblas_set_num_threads(int count);
 namespace larder::index {
 namespace {
 
-constexpr size_t kMostRows = 20000;  // more changes little and costs much
+constexpr size_t kMostRows = 10000;  // as many as FAISS asks for; more changes little and costs much
 constexpr int kRotationRounds = 8, kRotationKmeansRounds = 4;
 
 // One thread while it lives: those of OpenMP and OpenBLAS spin while they wait, and stall each other where

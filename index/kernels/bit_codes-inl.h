@@ -29,9 +29,13 @@ using WordVec = hn::Vec<WordTag>;
 
 // Which code plane each of eight words from `first` belongs to: several may share a vector.
 HWY_INLINE WordVec PlaneShifts(const PlaneQuery& query, size_t first) {
-  HWY_ALIGN uint64_t shifts[8];
-  for (size_t j = 0; j < 8; ++j) shifts[j] = (first + j) / query.words;
-  return hn::Load(WordTag(), shifts);
+  const WordTag d;
+  const WordVec place = hn::Iota(d, first), one = hn::Set(d, 1);
+  WordVec shifts = hn::Zero(d);
+  for (size_t begin = query.words; begin < query.words * query.code_planes; begin += query.words) {
+    shifts = hn::Add(shifts, hn::IfThenZeroElse(hn::Lt(place, hn::Set(d, begin)), one));
+  }
+  return shifts;
 }
 
 // Four rows share each load of the query. Horner's rule over its planes from the highest, which counts

@@ -1,8 +1,11 @@
 #include "tools/bench/kernels.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -92,24 +95,45 @@ absl::StatusOr<Kernel> MakeBlockKernel(uint32_t dimension, const std::vector<flo
   return kernel;
 }
 
-// Vectors a second over `bytes` of codes; the rows of the call after this one are fetched ahead.
-double Measure(const Kernel& kernel, std::vector<uint8_t>* buffer, size_t bytes) {
+// Memory in huge pages where the system has them, so that translations of addresses do not count.
+class Buffer {
+ public:
+  explicit Buffer(size_t size) : size_(size), data_(static_cast<uint8_t*>(std::aligned_alloc(kHugePage, size))) {
+    if (data_ == nullptr) return;
+    madvise(data_, size_, MADV_HUGEPAGE);
+    std::memset(data_, 1, size_);
+  }
+  ~Buffer() { std::free(data_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  uint8_t* data() const { return data_; }
+  size_t size() const { return size_; }
+
+  static constexpr size_t kHugePage = 2 << 20;
+
+ private:
+  const size_t size_;
+  uint8_t* const data_;
+};
+
+// Vectors a second over `bytes` of codes. `ahead`: the rows of the next call are fetched before this one.
+double Measure(const Kernel& kernel, const Buffer& buffer, size_t bytes, bool ahead) {
   const size_t units = std::max(kGather, bytes / kernel.unit_bytes / kGather * kGather);
   const size_t known = kernel.sample.size() / kernel.unit_bytes;
   for (size_t i = 0; i < units; i += known) {
-    std::memcpy(buffer->data() + i * kernel.unit_bytes, kernel.sample.data(),
+    std::memcpy(buffer.data() + i * kernel.unit_bytes, kernel.sample.data(),
                 std::min(known, units - i) * kernel.unit_bytes);
   }
   std::vector<const uint8_t*> order(units);
-  for (size_t i = 0; i < units; ++i) order[i] = buffer->data() + i * kernel.unit_bytes;
+  for (size_t i = 0; i < units; ++i) order[i] = buffer.data() + i * kernel.unit_bytes;
   std::mt19937_64 random(2);
   std::shuffle(order.begin(), order.end(), random);
   float out[kGather * index::kBlockCodes];
   const auto pass = [&] {
     for (size_t i = 0; i < units; i += kGather) {
-      const size_t ahead = i + kGather < units ? i + kGather : 0;
-      for (size_t j = 0; j < kGather; ++j) {
-        index::PrefetchRow(reinterpret_cast<const float*>(order[ahead + j]), kernel.unit_bytes / sizeof(float));
+      const size_t next = i + kGather < units ? i + kGather : 0;
+      for (size_t j = 0; ahead && j < kGather; ++j) {
+        index::PrefetchRow(reinterpret_cast<const float*>(order[next + j]), kernel.unit_bytes / sizeof(float));
       }
       kernel.estimate(&order[i], kGather, out);
     }
@@ -123,7 +147,7 @@ double Measure(const Kernel& kernel, std::vector<uint8_t>* buffer, size_t bytes)
 }
 
 // GB a second of reading `buffer` from beginning to end.
-double ReadBandwidth(const std::vector<uint8_t>& buffer) {
+double ReadBandwidth(const Buffer& buffer) {
   const uint64_t* words = reinterpret_cast<const uint64_t*>(buffer.data());
   const size_t count = buffer.size() / 8 / 32 * 32;
   const double start = Now();
@@ -157,7 +181,9 @@ void Print(const Kernel& kernel, double bandwidth, bool json) {
 }  // namespace
 
 absl::Status RunKernels(const KernelsOptions& options) {
-  std::vector<uint8_t> buffer((static_cast<size_t>(options.megabytes) << 20) + (1 << 20), 1);
+  const size_t in_memory = static_cast<size_t>(options.megabytes) << 20;
+  const Buffer buffer(in_memory / Buffer::kHugePage * Buffer::kHugePage + 2 * Buffer::kHugePage);
+  if (buffer.data() == nullptr) return absl::ResourceExhaustedError("kernels: no memory for the codes");
   std::vector<Kernel> kernels;
   for (uint32_t dimension : options.dimensions) {
     const std::vector<float> rows = RandomFloats(kSampleRows * dimension);
@@ -172,8 +198,8 @@ absl::Status RunKernels(const KernelsOptions& options) {
   for (uint32_t pass = 0; pass < options.passes; ++pass) {
     bandwidths.push_back(ReadBandwidth(buffer));
     for (Kernel& kernel : kernels) {
-      kernel.in_cache.push_back(Measure(kernel, &buffer, kCacheBytes));
-      kernel.in_memory.push_back(Measure(kernel, &buffer, static_cast<size_t>(options.megabytes) << 20));
+      kernel.in_cache.push_back(Measure(kernel, buffer, kCacheBytes, false));
+      kernel.in_memory.push_back(Measure(kernel, buffer, in_memory, true));
     }
   }
   const double bandwidth = Median(bandwidths);
