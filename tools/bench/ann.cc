@@ -1,4 +1,5 @@
-// larder-bench ann: builds each index over the same rows, then searches them in turn.
+// larder-bench ann: builds each index over the same rows, each in a process of its own, then searches
+// them in turn.
 #include "tools/bench/ann.h"
 
 #include <algorithm>
@@ -6,12 +7,10 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "storage/status_macros.h"
 #include "tools/bench/ann_data.h"
 #include "tools/bench/ann_report.h"
-#include "tools/bench/process_memory.h"
-#include "tools/progress.h"
+#include "tools/bench/ann_worker.h"
 
 namespace larder::tools {
 
@@ -27,72 +26,34 @@ absl::Status InThreads(uint32_t threads, const std::function<absl::Status(uint32
 
 namespace {
 
-// Rows as they come, with a progress bar.
-class CountedRows : public RowSource {
- public:
-  CountedRows(std::unique_ptr<RowSource> rows, const std::string& label) : rows_(std::move(rows)), progress_(Options(label)) {}
-  uint64_t rows() const override { return rows_->rows(); }
-  uint32_t dimension() const override { return rows_->dimension(); }
-  absl::Status Next(uint64_t* first, uint64_t* count, std::vector<float>* rows) override {
-    const absl::Status status = rows_->Next(first, count, rows);
-    progress_.Advance(*count);
-    return status;
-  }
-
- private:
-  ProgressOptions Options(const std::string& label) const {
-    ProgressOptions options;
-    options.label = absl::StrCat("build ", label);
-    options.total = rows_->rows();
-    return options;
-  }
-  const std::unique_ptr<RowSource> rows_;
-  Progress progress_;
-};
-
 struct Measured {
   std::vector<double> qps, p50_us, p99_us;  // one a pass
   double recall = 0;
 };
 
-absl::Status SearchPass(const AnnSystem& system, const AnnData& data, const AnnOptions& options, uint32_t ef,
-                        Measured* out) {
-  std::vector<std::vector<uint32_t>> found(data.queries.size());
-  std::vector<double> micros(data.queries.size());
-  const absl::Time start = absl::Now();
-  RETURN_IF_ERROR(InThreads(options.threads, [&](uint32_t t) -> absl::Status {
-    for (size_t q = t; q < data.queries.size(); q += options.threads) {
-      const absl::Time before = absl::Now();
-      RETURN_IF_ERROR(system.Search(data.queries[q], ef, &found[q]));
-      micros[q] = absl::ToDoubleMicroseconds(absl::Now() - before);
-    }
-    return absl::OkStatus();
-  }));
-  out->qps.push_back(static_cast<double>(data.queries.size()) / absl::ToDoubleSeconds(absl::Now() - start));
-  out->p50_us.push_back(Quantile(micros, 0.5));
-  out->p99_us.push_back(Quantile(micros, 0.99));
-  out->recall = Recall(found, data.truth);
-  return absl::OkStatus();
-}
-
-absl::StatusOr<AnnFigures> BuildOne(AnnSystem* system, const AnnData& data, const AnnOptions& options) {
-  AnnFigures figures;
-  figures.index = system->name();
-  ResetPeak();
-  CountedRows rows(MakeRowSource(data.base.get(), data.rows, options.batch), system->name());
-  const absl::Time start = absl::Now();
-  RETURN_IF_ERROR(system->Build(&rows, options));
-  figures.build_s = absl::ToDoubleSeconds(absl::Now() - start);
-  figures.peak_rss_mb = PeakResidentMb();
-  figures.final_rss_mb = ResidentMb();
-  figures.bytes_per_vector = system->bytes_per_vector();
-  ASSIGN_OR_RETURN(figures.reopen_ms, system->Reopen(data.queries[0]));
-  return figures;
-}
-
 std::string Parameters(const std::string& index, const AnnOptions& options, uint32_t ef) {
   if (index.rfind("flat", 0) == 0) return absl::StrCat("threads=", options.threads);
   return absl::StrCat("m=", options.m, ",efc=", options.ef_construction, ",ef=", ef, ",threads=", options.threads);
+}
+
+absl::Status Measure(AnnWorker& worker, size_t system, uint32_t ef, Measured* out) {
+  ASSIGN_OR_RETURN(const SearchPass pass, worker.Search(system, ef));
+  out->qps.push_back(pass.qps);
+  out->p50_us.push_back(pass.p50_us);
+  out->p99_us.push_back(pass.p99_us);
+  out->recall = pass.recall;
+  return absl::OkStatus();
+}
+
+AnnFigures Figures(const AnnFigures& built, const Measured& measured, const AnnOptions& options, uint32_t ef) {
+  AnnFigures figures = built;
+  figures.ef = ef;
+  figures.params = Parameters(figures.index, options, ef);
+  figures.recall = measured.recall;
+  figures.qps = Quantile(measured.qps, 0.5);
+  figures.p50_us = Quantile(measured.p50_us, 0.5);
+  figures.p99_us = Quantile(measured.p99_us, 0.5);
+  return figures;
 }
 
 }  // namespace
@@ -100,40 +61,28 @@ std::string Parameters(const std::string& index, const AnnOptions& options, uint
 absl::Status RunAnn(const AnnOptions& options) {
   ASSIGN_OR_RETURN(const AnnData data, LoadAnnData(options));
   if (data.queries.empty()) return absl::InvalidArgumentError(absl::StrCat(options.query, " holds no queries"));
-  std::vector<std::unique_ptr<AnnSystem>> indexes, servers;  // servers go first: they borrow
-  std::vector<const AnnSystem*> systems;
-  std::vector<AnnFigures> built;
+  std::vector<std::unique_ptr<AnnWorker>> workers;
   for (const std::string& index : options.indexes) {
-    indexes.push_back(index == "hnswlib" ? MakeHnswlibSystem() : MakeLarderSystem(index, options.directory));
-    systems.push_back(indexes.back().get());
-    ASSIGN_OR_RETURN(AnnFigures figures, BuildOne(indexes.back().get(), data, options));
-    built.push_back(figures);
-    if (!options.rpc || index == "hnswlib") continue;
-    ASSIGN_OR_RETURN(std::unique_ptr<AnnSystem> rpc, MakeRpcSystem(indexes.back().get()));
-    figures.index = rpc->name();
-    built.push_back(std::move(figures));
-    systems.push_back(rpc.get());
-    servers.push_back(std::move(rpc));
+    ASSIGN_OR_RETURN(std::unique_ptr<AnnWorker> worker, AnnWorker::Start(index, data, options));
+    workers.push_back(std::move(worker));
   }
   std::vector<AnnFigures> all;
   for (const uint32_t ef : options.ef) {
-    std::vector<Measured> measured(systems.size());
-    for (uint32_t pass = 0; pass < options.passes; ++pass) {
-      for (size_t s = 0; s < systems.size(); ++s) {  // A B A B
-        RETURN_IF_ERROR(SearchPass(*systems[s], data, options, std::max(ef, options.k), &measured[s]));
+    std::vector<std::vector<Measured>> measured(workers.size());
+    for (size_t w = 0; w < workers.size(); ++w) measured[w].resize(workers[w]->systems().size());
+    for (uint32_t pass = 0; pass < options.passes; ++pass) {  // A B A B
+      for (size_t w = 0; w < workers.size(); ++w) {
+        for (size_t s = 0; s < measured[w].size(); ++s) {
+          RETURN_IF_ERROR(Measure(*workers[w], s, std::max(ef, options.k), &measured[w][s]));
+        }
       }
     }
-    for (size_t s = 0; s < systems.size(); ++s) {
-      AnnFigures figures = built[s];
-      figures.ef = ef;
-      figures.params = Parameters(figures.index, options, ef);
-      figures.recall = measured[s].recall;
-      figures.qps = Quantile(measured[s].qps, 0.5);
-      figures.p50_us = Quantile(measured[s].p50_us, 0.5);
-      figures.p99_us = Quantile(measured[s].p99_us, 0.5);
-      if (options.json) std::printf("%s\n", ToJsonLine(figures).c_str());
-      std::fflush(stdout);
-      all.push_back(std::move(figures));
+    for (size_t w = 0; w < workers.size(); ++w) {
+      for (size_t s = 0; s < measured[w].size(); ++s) {
+        all.push_back(Figures(workers[w]->systems()[s], measured[w][s], options, ef));
+        if (options.json) std::printf("%s\n", ToJsonLine(all.back()).c_str());
+        std::fflush(stdout);
+      }
     }
   }
   if (!options.json) std::printf("%s", ToTable(all).c_str());
