@@ -3,7 +3,7 @@ from peer import Peer
 
 
 class DiskAnnMemory(Peer):
-    name, package = "diskann-memory", "diskannpy"
+    name, modules = "diskann-memory", ("diskannpy",)
 
     def build(self, base):
         import diskannpy
@@ -14,7 +14,7 @@ class DiskAnnMemory(Peer):
                                                  initial_search_complexity=100)
 
     def search(self, query, k, setting):
-        return self.index.search(query, k, max(setting["ef"], k)).identifiers
+        return self.search_many(query.reshape(1, -1), k, setting, 1)[0]  # search() repeats the nearest one k times
 
     def search_many(self, queries, k, setting, threads):
         return self.index.batch_search(queries, k, max(setting["ef"], k), num_threads=threads).identifiers

@@ -3,7 +3,7 @@ from peer import HNSW_EF, Peer, variant
 
 
 class Faiss(Peer):
-    package = "faiss-cpu"
+    modules = ("faiss",)
 
     def make(self, base):
         """An index_factory string."""

@@ -5,7 +5,7 @@ SPACES = {"cosine": "ip", "dot": "ip", "l2": "l2"}  # rows are normalized for co
 
 
 class Hnswlib(Peer):
-    name, package = "hnswlib", "hnswlib"
+    name, modules = "hnswlib", ("hnswlib",)
     links = 16
 
     def build(self, base):

@@ -7,7 +7,7 @@ METRICS = {"cosine": "cosine", "dot": "dot", "l2": "l2"}
 
 
 class LanceDb(Peer):
-    package, own_threads = "lancedb", True
+    modules = ("lancedb", "lancedb.index", "pyarrow")
 
     def config(self, index, rows):
         raise NotImplementedError
@@ -21,7 +21,7 @@ class LanceDb(Peer):
         vectors = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(base.reshape(-1)), self.dimension)
         rows = pyarrow.table({"id": np.arange(len(base), dtype=np.int64), "vector": vectors})
         self.table = lancedb.connect(self.directory).create_table("peers", rows)
-        self.table.create_index(config=self.config(lancedb.index, len(base)), vector_column_name="vector")
+        self.table.create_index("vector", config=self.config(lancedb.index, len(base)))
 
     def search(self, query, k, setting):
         found = self.table.search(query).distance_type(METRICS[self.metric]).limit(k).nprobes(setting["nprobe"])

@@ -32,7 +32,7 @@ class LarderBenchRunner:
             command += options.larder_args
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                                         start_new_session=True)
-        self.lines = Lines(self.process, self.process.stdout.fileno(), options.timeout)
+        self.lines = Lines(self.process, self.process.stdout.fileno(), options.timeout, log)
         self.threads, self.position = threads, (-1, 0)
 
     def build(self):

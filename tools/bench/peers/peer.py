@@ -18,9 +18,8 @@ class Peer:
     """One index of one library, at its best documented setting. Rows and queries are normalized for cosine."""
 
     name = ""  # family-variant, as --systems knows it
-    package = ""  # what pip installs
+    modules = ()  # what build() imports, so that its code does not count as the index's memory
     metrics = ("cosine", "dot", "l2")
-    own_threads = False  # searches with threads of its own, so that one thread must be enforced from outside
 
     def __init__(self, metric, dimension, build_threads, directory):
         if metric not in self.metrics:

@@ -7,7 +7,7 @@ BATCH = 1_000
 
 
 class Qdrant(Peer):
-    name, package, own_threads = "qdrant-edge-int8", "qdrant-edge-py", True
+    name, modules = "qdrant-edge-int8", ("qdrant_edge",)
     quantized = True
 
     def build(self, base):

@@ -3,7 +3,7 @@ from peer import HNSW_EF, Peer, variant
 
 
 class RabitqLib(Peer):
-    package = "rabitqlib"
+    modules = ("rabitqlib",)
 
     def space(self):
         return "l2" if self.metric in ("l2", "cosine") else "ip"  # the same order for rows of length 1
@@ -63,7 +63,7 @@ class SymphonyQg(RabitqLib):
         return [{"ef": ef} for ef in HNSW_EF]
 
     def search(self, query, k, setting):
-        return self.index.search(query, k, max(setting["ef"], k))[0]
+        return self.index.search(query.reshape(1, -1), k, max(setting["ef"], k))[0]
 
     def search_many(self, queries, k, setting, threads):
         return self.index.search_batch(queries, k, max(setting["ef"], k), num_threads=threads)[0]

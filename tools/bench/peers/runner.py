@@ -19,8 +19,9 @@ class Failed(Exception):
 class Lines:
     """Lines from a process's pipe, each within the process's own time allowance."""
 
-    def __init__(self, process, pipe, timeout_s):
-        self.process, self.pipe, self.left_s, self.buffer = process, pipe, timeout_s, b""
+    def __init__(self, process, pipe, timeout_s, log):
+        self.process, self.pipe, self.left_s, self.buffer, self.log = process, pipe, timeout_s, b"", log
+        self.log_start = os.path.getsize(log.name)
 
     def next(self):
         start = time.monotonic()
@@ -31,12 +32,18 @@ class Lines:
                     raise Failed("took longer than --timeout allows")
                 chunk = os.read(self.pipe, 65_536)
                 if not chunk:
-                    raise Failed(f"ended early, exit code {self.process.wait()}")
+                    raise Failed(f"ended early, exit code {self.process.wait()}: {self.last_words()}")
                 self.buffer += chunk
         finally:
             self.left_s -= time.monotonic() - start
         line, _, self.buffer = self.buffer.partition(b"\n")
         return line.decode()
+
+    def last_words(self):
+        with open(self.log.name, encoding="utf-8", errors="replace") as log:
+            log.seek(self.log_start)
+            said = [line.strip() for line in log if line.strip()]
+        return said[-1][:300] if said else "it said nothing"
 
 
 class PeerRunner:
@@ -50,7 +57,7 @@ class PeerRunner:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[write_end],
                                         env=thread_environment(build_threads), start_new_session=True)
         os.close(write_end)
-        self.lines = Lines(self.process, read_end, timeout_s)
+        self.lines = Lines(self.process, read_end, timeout_s, log)
         self.system = system
 
     def build(self):

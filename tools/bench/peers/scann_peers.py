@@ -3,7 +3,7 @@ from peer import Peer
 
 
 class Scann(Peer):
-    name, package = "scann", "scann"
+    name, modules = "scann", ("scann",)
 
     def build(self, base):
         import scann

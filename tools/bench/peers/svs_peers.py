@@ -5,7 +5,7 @@ from peer import HNSW_EF, Peer, variant
 
 
 class Svs(Peer):
-    name, package = "svs-f32", "scalable-vs"
+    name, modules = "svs-f32", ("svs",)
     bits = None  # of LVQ: primary and residual
 
     def rows(self, svs, base):

@@ -5,7 +5,7 @@ METRICS = {"cosine": "cos", "dot": "ip", "l2": "l2sq"}
 
 
 class Usearch(Peer):
-    name, package = "usearch-bf16", "usearch"
+    name, modules = "usearch-bf16", ("usearch.index",)
     dtype = "bf16"
 
     def build(self, base):

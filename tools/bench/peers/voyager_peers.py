@@ -3,7 +3,7 @@ from peer import Peer, variant
 
 
 class Voyager(Peer):
-    name, package = "voyager-f32", "voyager"
+    name, modules = "voyager-f32", ("voyager",)
     storage = "Float32"
 
     def build(self, base):

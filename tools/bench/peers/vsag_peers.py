@@ -5,7 +5,7 @@ from peer import Peer, variant
 
 
 class Vsag(Peer):
-    name, package = "vsag-hgraph-sq8", "pyvsag"
+    name, modules = "vsag-hgraph-sq8", ("pyvsag",)
     codes = "sq8"
 
     def build(self, base):
@@ -20,7 +20,7 @@ class Vsag(Peer):
         self.index.build(base.reshape(-1), np.arange(len(base), dtype=np.int64), len(base), self.dimension)
 
     def search(self, query, k, setting):
-        return self.index.knn_search(query, k, f'{{"hgraph": {{"ef_search": {max(setting["ef"], k)}}}}}')[1]
+        return self.index.knn_search(query, k, f'{{"hgraph": {{"ef_search": {max(setting["ef"], k)}}}}}')[0]
 
 
 PEERS = [Vsag, variant(Vsag, "vsag-hgraph-sq8-uniform", codes="sq8_uniform"),

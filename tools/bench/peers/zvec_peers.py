@@ -7,7 +7,7 @@ BATCH = 1_000
 
 
 class Zvec(Peer):
-    name, package, own_threads = "zvec-hnsw-f32", "zvec", True
+    name, modules = "zvec-hnsw-f32", ("zvec",)
     quantize, refine = "UNDEFINED", False
 
     def index_parameters(self, zvec, metric):
