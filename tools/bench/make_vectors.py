@@ -82,6 +82,7 @@ def split(vectors, options):
     from matrix_files import write_npy
     from progress import Progress
     from truth import exact_neighbors
+    vectors = vectors[vectors.any(axis=1)]  # a text without a known word has no direction
     shuffled = np.random.default_rng(options.seed).permutation(len(vectors))
     held = min(HELD_OUT, len(vectors) // 10)
     base = vectors[np.sort(shuffled[2 * held:])]  # in the texts' order

@@ -1,5 +1,6 @@
 """Makes .deps/peers-venv from requirements-peers.txt. One package that does not install spoils no other."""
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -10,9 +11,11 @@ from venv_python import PYTHON, ROOT, VENV
 REQUIREMENTS = os.path.join(ROOT, "tools", "bench", "requirements-peers.txt")
 
 
-def blocks(text):
-    """Each requirement with its hashes, as pip wants it, on one line."""
-    joined = re.sub(r"\\\n\s*", " ", text)
+def blocks(text, hashes=True):
+    """Each requirement, with its hashes unless they are of another machine's files, on one line."""
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
+    if not hashes:
+        joined = re.sub(r" --hash=\S+", "", joined)
     return [line.strip() for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
@@ -42,7 +45,7 @@ def set_up():
         if made.returncode != 0:
             sys.exit("peers: could not make a virtual environment; on Debian: apt-get install python3-venv")
     with open(REQUIREMENTS, encoding="utf-8") as file:
-        wanted = blocks(file.read())
+        wanted = blocks(file.read(), hashes=platform.machine() == "x86_64")
     failed = 0
     for number, block in enumerate(wanted, 1):
         name = block.split()[0]
