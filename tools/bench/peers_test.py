@@ -31,6 +31,9 @@ class RecallTest(unittest.TestCase):
         self.assertEqual(truth.recall([[1, 1, 1, 1]], wanted, 4), 0.25)
         self.assertEqual(truth.recall([[-1, 2]], wanted, 4), 0.25)
 
+    def test_more_truth_than_answers(self):
+        self.assertEqual(truth.recall([[1, 2]], np.array([[1, 2], [3, 4]]), 2), 1)
+
 
 class ExactTest(unittest.TestCase):
     def setUp(self):
@@ -135,8 +138,9 @@ class MatrixFilesTest(unittest.TestCase):
 
     def test_bad_files_are_refused_by_name(self):
         bad = {"a.npy": [b"no numpy"], "b.npy": [b""], "a.fvecs": [np.int32([4, 1, 2])], "b.fvecs": [b"abc"],
-               "c.fvecs": [np.int32([-1, 0])], "d.fvecs": [np.int32([1, 5, 2, 5])], "a.fbin": [np.int32([3, 4]), b"abcd"],
-               "b.fbin": [b""], "c.fbin": [np.int32([0, 4])], "a.txt": [b"1 2 3"]}
+               "c.fvecs": [np.int32([-1, 0])], "d.fvecs": [np.int32([1, 5, 2, 5])],
+               "a.fbin": [np.int32([3, 4]), b"abcd"], "b.fbin": [b""], "c.fbin": [np.int32([0, 4])],
+               "a.txt": [b"1 2 3"]}
         for name, parts in bad.items():
             with self.assertRaises(matrix_files.BadFile, msg=name) as raised:
                 matrix_files.read_vectors(self.file(name, *parts))

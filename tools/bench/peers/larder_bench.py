@@ -21,7 +21,9 @@ PASSES = 3
 
 class LarderBenchRunner:
     def __init__(self, system, files, threads, rounds, options, log):
-        self.system, self.rounds, self.ef, self.stopped = system, rounds, options.larder_ef or EF, False
+        if not os.access(options.larder_bench, os.X_OK):
+            raise Failed(f"no program {options.larder_bench}: build Larder, or say --larder-bench PATH")
+        self.system, self.ef, self.stopped = system, options.larder_ef or EF, False
         self.directory = tempfile.mkdtemp(prefix="larder-peer-")
         schedule = [SPARE, SPARE] + (list(self.ef) + [SPARE]) * rounds
         command = [options.larder_bench, "ann", "--base", files.base, "--query", files.query, "--gt", files.gt,

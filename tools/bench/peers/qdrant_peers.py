@@ -15,10 +15,11 @@ class Qdrant(Peer):
         self.edge = edge
         distance = {"cosine": edge.Distance.Cosine, "dot": edge.Distance.Dot, "l2": edge.Distance.Euclid}[self.metric]
         codes = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, always_ram=True)
+        codes = codes if self.quantized else None
         path = os.path.join(self.directory, "qdrant")
         os.makedirs(path)
         self.shard = edge.EdgeShard.create(path, edge.EdgeConfig(
-            vectors=edge.EdgeVectorParams(self.dimension, distance, quantization_config=codes if self.quantized else None),
+            vectors=edge.EdgeVectorParams(self.dimension, distance, quantization_config=codes),
             hnsw_config=edge.HnswIndexConfig(16, 200, 1_000, max_indexing_threads=self.build_threads),
             optimizers=edge.EdgeOptimizersConfig(default_segment_number=1, indexing_threshold=1_000,
                                                  max_segment_size=1 << 30)))

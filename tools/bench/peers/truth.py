@@ -46,6 +46,6 @@ def exact_neighbors(base, queries, metric, k, progress=None):
 
 def recall(found, truth, k):
     """Share of each query's true k nearest that is among its first k answers. Negative ids are no answer."""
-    wanted = truth[:, :k]
+    wanted = truth[:len(found), :k]
     hits = sum(len(np.intersect1d(row[:k], want)) for row, want in zip(found, wanted))
     return hits / wanted.size
