@@ -8,6 +8,9 @@ import unittest
 try:
     import numpy as np
 except ImportError:
+    DEBIAN = "/usr/bin/python3"
+    if os.path.exists(DEBIAN) and os.path.realpath(sys.executable) != os.path.realpath(DEBIAN):
+        os.execv(DEBIAN, [DEBIAN, *sys.argv])  # whatever comes first in PATH may have no numpy
     print("peers_test: SKIPPED, no numpy here (Debian: apt-get install python3-numpy)")
     sys.exit(77)  # CTest's SKIP_RETURN_CODE
 
