@@ -181,7 +181,7 @@ void CollectionImpl::RemoveSnapshots() const {
 absl::Status CollectionImpl::Fold(bool all) {
   for (const auto& space : spaces_) {
     if (!space->WantsFolding(all) && !space->HasOutgrownFlat()) continue;
-    RETURN_IF_ERROR(space->Replace(&gate_));
+    RETURN_IF_ERROR(space->Replace(*services_->store, &gate_));
     changes_.fetch_add(1, std::memory_order_relaxed);
   }
   return absl::OkStatus();
@@ -197,12 +197,16 @@ float ExpectedScale(const std::vector<float>& row, index::Metric metric) {
   return static_cast<float>(1 / std::sqrt(sum));
 }
 
-bool SameVector(const std::vector<float>& row, const std::vector<float>& held, float scale) {
+// Whether |scale * row - held| <= error * |scale * row|.
+bool SameVector(const std::vector<float>& row, const std::vector<float>& held, float scale, double error) {
   if (row.size() != held.size()) return false;
+  double squares = 0, differences = 0;
   for (size_t i = 0; i < row.size(); ++i) {
-    if (std::abs(row[i] * scale - held[i]) > 1e-6f * std::max(1.0f, std::abs(held[i]))) return false;
+    const double value = static_cast<double>(row[i]) * scale, difference = value - held[i];
+    squares += value * value;
+    differences += difference * difference;
   }
-  return true;
+  return differences <= error * error * squares;
 }
 
 }  // namespace
@@ -214,6 +218,7 @@ absl::Status CollectionImpl::VerifyIndexes(uint64_t* entries, std::vector<std::s
     const auto index = space->index();
     const std::string where =
         absl::StrCat("collection \"", record_.name, "\", space \"", space->options().name, "\", vid ");
+    const double row_error = index->Stats().row_error;
     index::VidSet unseen = index->LiveVids();
     auto it = services_->store->NewIterator(Table::kVectors, SpacePrefix(record_.id, space->number()));
     for (; it->Valid(); it->Next()) {
@@ -229,7 +234,7 @@ absl::Status CollectionImpl::VerifyIndexes(uint64_t* entries, std::vector<std::s
         problems->push_back(std::string(row.status().message()));
       } else if (!held.ok()) {
         problems->push_back(absl::StrCat(where, vid, ": in the store, not in the index"));
-      } else if (!SameVector(*row, *held, ExpectedScale(*row, space->metric()))) {
+      } else if (!SameVector(*row, *held, ExpectedScale(*row, space->metric()), row_error)) {
         problems->push_back(absl::StrCat(where, vid, ": the index holds another vector than the store"));
       }
     }

@@ -108,7 +108,10 @@ uint64_t VectorSpace::Load(const std::string& directory, absl::string_view tag, 
 }
 
 absl::Status VectorSpace::AddFromStore(const storage::Store& store, uint64_t from) {
-  const auto index = this->index();
+  return AddStored(store, from, index().get());
+}
+
+absl::Status VectorSpace::AddStored(const storage::Store& store, uint64_t from, index::VectorIndex* index) const {
   std::vector<uint64_t> vids;
   std::vector<float> rows;
   const std::string prefix = SpacePrefix(collection_, number_);
@@ -121,12 +124,12 @@ absl::Status VectorSpace::AddFromStore(const storage::Store& store, uint64_t fro
     vids.push_back(vid);
     rows.insert(rows.end(), row.begin(), row.end());
     if (vids.size() < kRowsPerRound) continue;
-    RETURN_IF_ERROR(AddRows(index.get(), vids, rows, options_.dimension));
+    RETURN_IF_ERROR(AddRows(index, vids, rows, options_.dimension));
     vids.clear();
     rows.clear();
   }
   RETURN_IF_ERROR(it->status());
-  return vids.empty() ? absl::OkStatus() : AddRows(index.get(), vids, rows, options_.dimension);
+  return vids.empty() ? absl::OkStatus() : AddRows(index, vids, rows, options_.dimension);
 }
 
 absl::Status VectorSpace::Add(absl::Span<const uint64_t> vids, absl::Span<const float> vectors) {
@@ -152,12 +155,14 @@ bool VectorSpace::WantsFolding(bool any) const {
   return stats.tombstones > kFoldLeast && stats.tombstones > kFoldShare * stats.live;
 }
 
-absl::Status VectorSpace::Replace(absl::Mutex* gate) {
+absl::Status VectorSpace::Replace(const storage::Store& store, absl::Mutex* gate) {
   if (replacing_.exchange(true)) return absl::OkStatus();
   const absl::Cleanup done = [this] { replacing_ = false; };
   const auto old = index();
   ASSIGN_OR_RETURN(std::shared_ptr<index::VectorIndex> fresh,
-                   old->Rebuild(OptionsFor(TargetKind(old->Stats().live)), Threads()));
+                   index::CreateIndex(OptionsFor(TargetKind(old->Stats().live))));
+  // From the store: what the index holds may be rounded.
+  RETURN_IF_ERROR(AddStored(store, 0, fresh.get()));
   // Changes went on in the old index meanwhile; with writers held back, catch up and swap.
   absl::MutexLock hold(gate);
   index::VidSet missing = old->LiveVids();

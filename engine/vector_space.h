@@ -50,11 +50,13 @@ class VectorSpace {
   index::Kind TargetKind(uint64_t vectors) const;
   bool HasOutgrownFlat() const;        // a scan has become slower than a graph would be
   bool WantsFolding(bool any) const;   // many tombstones, or `any`
-  // Builds a fresh index beside the old one, then swaps under `gate` held exclusively.
-  absl::Status Replace(absl::Mutex* gate);
+  // Builds a fresh index from the store's rows beside the old one, then swaps under `gate` held
+  // exclusively.
+  absl::Status Replace(const storage::Store& store, absl::Mutex* gate);
 
  private:
   index::IndexOptions OptionsFor(index::Kind kind) const;
+  absl::Status AddStored(const storage::Store& store, uint64_t from, index::VectorIndex* index) const;
   std::string FileName(index::Kind kind) const;
 
   const uint32_t collection_;

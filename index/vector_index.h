@@ -58,6 +58,9 @@ struct SearchParams {
 
 struct IndexStats {
   uint64_t live = 0, tombstones = 0, resident_bytes = 0;
+  RowCode code = RowCode::kF32;  // what the rows are now
+  // |Vector(vid) - what was added| is at most so many times the latter's norm.
+  float row_error = 1e-6f;
 };
 
 // Thread-safe: any number of Search and Score calls run beside Add and Remove.
@@ -77,11 +80,12 @@ class VectorIndex {
   // caller who needs min(k, matches) then calls Score on the matches.
   virtual absl::StatusOr<std::vector<Neighbor>> Search(absl::Span<const float> query,
                                                        const SearchParams& params) const = 0;
-  // Exact: the k best among `candidates` (those that are live here).
+  // The k best among `candidates` (those that are live here), all of them compared. Distances are exact
+  // as far as the rows are.
   virtual absl::StatusOr<std::vector<Neighbor>> Score(absl::Span<const float> query, const VidSet& candidates,
                                                       uint32_t k) const = 0;
 
-  // The vector as the index holds it (normalised under cosine); NotFound if not live.
+  // The vector as the index holds it (normalised under cosine, within row_error); NotFound if not live.
   virtual absl::StatusOr<std::vector<float>> Vector(Vid vid) const = 0;
   virtual bool Contains(Vid vid) const = 0;
   // All live vids.

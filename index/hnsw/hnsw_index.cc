@@ -167,7 +167,9 @@ IndexStats HnswIndex::Stats() const {
           .tombstones = tombstones_.load(),
           .resident_bytes = sizeof(*this) + count * (graph_.stride() + sizeof(ElementTail) + rows_.bytes_per_row() + 1) +
                             upper_count_ * graph_.upper_stride() + id_of_.capacity() * kMapSlot +
-                            scratches_.bytes()};
+                            scratches_.bytes(),
+          .code = rows_.coded() ? RowCode::kSq4x8 : RowCode::kF32,
+          .row_error = rows_.coded() ? kCodedRowError : 1e-6f};
 }
 
 absl::StatusOr<std::unique_ptr<VectorIndex>> HnswIndex::Rebuild(const IndexOptions& options,

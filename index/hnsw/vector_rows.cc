@@ -70,10 +70,6 @@ absl::Status VectorRows::Encode(uint32_t count) {
   return absl::OkStatus();
 }
 
-void VectorRows::AdoptCode(const VectorRows& other) {
-  if (other.coded()) UseCode(other.code_);
-}
-
 void VectorRows::Put(uint32_t id, const float* vector) {
   if (metric_ == Metric::kDot) {
     const float norm = Norm(vector, dimension_);

@@ -19,6 +19,8 @@ namespace larder::index {
 
 // Coded from so many rows on, which are also what the code is trained on.
 inline constexpr uint32_t kFirstCoded = 4096;
+// See IndexStats::row_error. 12 bits over some six standard deviations give 5e-4 of the centred row.
+inline constexpr float kCodedRowError = 3e-3f;
 
 // Threads: Put for different ids and all const methods run together; Grow and Encode run alone.
 class VectorRows {
@@ -37,8 +39,6 @@ class VectorRows {
   bool WantsCode() const { return codable_ && !coded(); }
   // Trains on the first kFirstCoded of `count` rows and turns all into codes.
   absl::Status Encode(uint32_t count);
-  // For an empty index that will hold rows of `other`, which keep their codes' frame.
-  void AdoptCode(const VectorRows& other);
 
   void Put(uint32_t id, const float* vector);
   void Prepare(const float* vector, Query* query) const;
