@@ -31,8 +31,7 @@ class Frontier {
     Clear();
     ef_ = ef;
     offset_ = offset;
-    const int start = RawKey(distance);
-    base_ = start - (kBuckets - kBucketsAbove);
+    SetBase(distance);
     limit_ = 0;
     worst_ = std::numeric_limits<float>::infinity();
   }
@@ -42,16 +41,13 @@ class Frontier {
 
   // `counts`: it may be a result, and takes one of the ef places.
   void Push(Candidate candidate, bool counts) {
-    const int raw = RawKey(candidate.distance) - base_;
-    const uint32_t key = static_cast<uint32_t>(std::min(std::max(raw, 0), kBuckets - 1));
+    if (!bounded_ && RawKey(candidate.distance) - base_ >= kBuckets) Rebase(candidate.distance);
+    const uint32_t key = KeyOf(candidate.distance);
     if (bounded_ && key > limit_) return;
-    const uint32_t at = static_cast<uint32_t>(entries_.size());
-    entries_.push_back({candidate, heads_[key], key, counts});
-    heads_[key] = at;
+    entries_.push_back({candidate, kNone, key, counts});
+    Open(static_cast<uint32_t>(entries_.size() - 1));
     counts_[key] += counts;
     counted_ += counts;
-    open_[key / 64] |= uint64_t{1} << key % 64;
-    summary_[key / 4096] |= uint64_t{1} << key / 64 % 64;
     if (!bounded_) {
       limit_ = std::max(limit_, key);
       bounded_ = counted_ >= ef_;
@@ -62,7 +58,8 @@ class Frontier {
   void Tighten() {
     if (!bounded_ || counted_ < ef_) return;
     const uint32_t before = limit_;
-    while (limit_ > 0 && counted_ - counts_[limit_] >= ef_) counted_ -= counts_[limit_--];
+    LowerLimit();
+    if (limit_ == 0 && counted_ > ef_) NarrowToNearest();
     if (limit_ != before || worst_ == std::numeric_limits<float>::infinity()) worst_ = LowerEdge(limit_ + 1);
   }
 
@@ -73,8 +70,9 @@ class Frontier {
       const uint32_t word = static_cast<uint32_t>(part * 64 + std::countr_zero(summary_[part]));
       const uint32_t key = word * 64 + static_cast<uint32_t>(std::countr_zero(open_[word]));
       if (bounded_ && key > limit_) return false;
-      const Entry& entry = entries_[heads_[key]];
+      Entry& entry = entries_[heads_[key]];
       *candidate = entry.candidate;
+      entry.popped = true;
       heads_[key] = entry.next;
       if (entry.next == kNone) {
         open_[word] &= open_[word] - 1;
@@ -104,25 +102,71 @@ class Frontier {
   static constexpr uint32_t kNone = ~0u;
   struct Entry {
     Candidate candidate;
-    uint32_t next, key : 31, counts : 1;
+    uint32_t next;
+    uint32_t key : 30, counts : 1, popped : 1 = false;
   };
 
   int RawKey(float distance) const {
     const float positive = std::max(distance + offset_, 1e-30f);
     return static_cast<int>(std::bit_cast<uint32_t>(positive) >> (23 - kMantissaBits));
   }
+  uint32_t KeyOf(float distance) const {
+    return static_cast<uint32_t>(std::min(std::max(RawKey(distance) - base_, 0), kBuckets - 1));
+  }
+  void SetBase(float distance) { base_ = RawKey(distance) - (kBuckets - kBucketsAbove); }
+  // Puts an entry first in its bucket.
+  void Open(uint32_t at) {
+    Entry& entry = entries_[at];
+    entry.next = heads_[entry.key];
+    heads_[entry.key] = at;
+    open_[entry.key / 64] |= uint64_t{1} << entry.key % 64;
+    summary_[entry.key / 4096] |= uint64_t{1} << entry.key / 64 % 64;
+  }
+  void LowerLimit() {
+    while (limit_ > 0 && counted_ - counts_[limit_] >= ef_) counted_ -= counts_[limit_--];
+  }
+  // The best ef are all nearer than the first bucket (a query amid near copies): down to them.
+  void NarrowToNearest() {
+    std::vector<float> nearest;
+    for (const Entry& entry : entries_) {
+      if (entry.key == 0 && entry.counts) nearest.push_back(entry.candidate.distance);
+    }
+    std::nth_element(nearest.begin(), nearest.begin() + (ef_ - 1), nearest.end());
+    if (RawKey(nearest[ef_ - 1]) >= base_) return;
+    Rebase(nearest[ef_ - 1]);
+    LowerLimit();
+  }
+  // Moves the buckets: down by the above, or up to a distance beyond the last before there is a bound,
+  // where the start was much nearer than its region (a query that is a row).
+  void Rebase(float distance) {
+    ClearBuckets();
+    SetBase(distance);
+    limit_ = 0;
+    counted_ = 0;
+    for (uint32_t at = 0; at < entries_.size(); ++at) {
+      Entry& entry = entries_[at];
+      entry.key = KeyOf(entry.candidate.distance);
+      counts_[entry.key] += entry.counts;
+      counted_ += entry.counts;
+      limit_ = std::max<uint32_t>(limit_, entry.key);
+      if (!entry.popped) Open(at);
+    }
+  }
   float LowerEdge(uint32_t key) const {
     if (key >= kBuckets) return std::numeric_limits<float>::infinity();
     const int raw = base_ + static_cast<int>(key);
     return raw <= 0 ? 0 : std::bit_cast<float>(static_cast<uint32_t>(raw) << (23 - kMantissaBits)) - offset_;
   }
-  void Clear() {
+  void ClearBuckets() {
     for (const Entry& entry : entries_) {
       heads_[entry.key] = kNone;
       counts_[entry.key] = 0;
       open_[entry.key / 64] = 0;
     }
     std::fill_n(summary_, kSummaries, 0);
+  }
+  void Clear() {
+    ClearBuckets();
     entries_.clear();
     counted_ = 0;
     bounded_ = false;
