@@ -59,6 +59,8 @@ class CollectionImpl {
   absl::Status TakeSnapshot();
   // Folds tombstones out of indexes that hold many (or, if `all`, any).
   absl::Status Fold(bool all);
+  // Calibrates and checks recall (VectorSpace::TuneRecall). Touches memory only: `life` need not be held.
+  void TuneRecall(const std::function<bool()>& stop) const;
   uint64_t changes_since_snapshot() const { return changes_.load(std::memory_order_relaxed); }
   // Appends to `batch` the removal of every row; afterwards nothing may be written.
   void AppendDrop(storage::WriteBatch* batch) const;

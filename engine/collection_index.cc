@@ -187,6 +187,10 @@ absl::Status CollectionImpl::Fold(bool all) {
   return absl::OkStatus();
 }
 
+void CollectionImpl::TuneRecall(const std::function<bool()>& stop) const {
+  for (const auto& space : spaces_) space->TuneRecall(stop);
+}
+
 namespace {
 
 // An index holds unit vectors under cosine.

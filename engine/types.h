@@ -101,6 +101,8 @@ struct SearchRequest {
   std::string filter;         // expression, see engine/filter.h; "" matches all
   std::string tenant;         // only this tenant's chunks are seen
   uint32_t ef = 0;            // hnsw candidate list (ef in Malkov & Yashunin); 0 = collection's default
+  double target_recall = 0;   // instead of ef: chosen so that this share of the true k nearest is found,
+                              // on average over queries; in (0, 1); 0 = not asked for
   bool exact = false;         // scan every match
   bool include_text = true;   // fill text, section, span, title and uri; false saves the store reads
   bool include_metadata = false;
@@ -128,6 +130,10 @@ struct SearchReply {
   std::vector<Hit> hits;         // min(k, matches) of them, best first
   std::string plan;              // how it was answered: "flat", "graph", "filtered graph", "matches"
   uint64_t matches = 0;          // chunks that passed filter and tenant; all live chunks if neither was given
+  uint32_t ef = 0;               // of the graph walk; 0 where none was needed
+  // The share of the true nearest that is to be expected, on average over such queries: 1 for a plan
+  // that compares all; none for a filtered graph and before the index was calibrated.
+  std::optional<double> recall_estimate;
   std::vector<StageTiming> timings;
 };
 
@@ -152,6 +158,14 @@ struct VectorSpaceInfo {
   uint64_t vectors = 0;          // live
   uint64_t tombstones = 0;
   uint64_t resident_bytes = 0;
+  // Of searches without a filter: the average over those that were checked against exact answers,
+  // recent ones counting more; before any was, what the calibration expects of the default ef. None
+  // before the index was calibrated; 1 for a flat one.
+  std::optional<double> recall_estimate;
+  double recall_standard_error = 0;
+  uint64_t recall_checked = 0;   // queries, since the index was calibrated
+  uint32_t recall_points = 0;    // size of the calibrated table
+  double recall_correction = 1;  // ef is so much larger than the calibration alone would make it
 };
 struct CollectionInfo {
   std::string name;

@@ -55,15 +55,16 @@ struct Measured {
   double recall = 0;
 };
 
-absl::Status SearchPass(const AnnSystem& system, const AnnData& data, const AnnOptions& options, uint32_t ef,
-                        Measured* out) {
+using Query = std::function<absl::Status(const std::vector<float>& query, std::vector<uint32_t>* rows)>;
+
+absl::Status SearchPass(const AnnData& data, const AnnOptions& options, const Query& search, Measured* out) {
   std::vector<std::vector<uint32_t>> found(data.queries.size());
   std::vector<double> micros(data.queries.size());
   const absl::Time start = absl::Now();
   RETURN_IF_ERROR(InThreads(options.threads, [&](uint32_t t) -> absl::Status {
     for (size_t q = t; q < data.queries.size(); q += options.threads) {
       const absl::Time before = absl::Now();
-      RETURN_IF_ERROR(system.Search(data.queries[q], ef, &found[q]));
+      RETURN_IF_ERROR(search(data.queries[q], &found[q]));
       micros[q] = absl::ToDoubleMicroseconds(absl::Now() - before);
     }
     return absl::OkStatus();
@@ -87,12 +88,25 @@ absl::StatusOr<AnnFigures> BuildOne(AnnSystem* system, const AnnData& data, cons
   figures.final_rss_mb = ResidentMb();
   figures.bytes_per_vector = system->bytes_per_vector();
   ASSIGN_OR_RETURN(figures.reopen_ms, system->Reopen(data.queries[0]));
+  if (!options.target_recall.empty()) RETURN_IF_ERROR(system->Calibrate());
   return figures;
 }
 
 std::string Parameters(const std::string& index, const AnnOptions& options, uint32_t ef) {
   if (index.rfind("flat", 0) == 0) return absl::StrCat("threads=", options.threads);
   return absl::StrCat("m=", options.m, ",efc=", options.ef_construction, ",ef=", ef, ",threads=", options.threads);
+}
+
+AnnFigures Figures(AnnFigures figures, const Measured& measured, const AnnOptions& options, uint32_t ef, double target) {
+  figures.ef = ef;
+  figures.target_recall = target;
+  figures.params = Parameters(figures.index, options, ef);
+  if (target > 0) absl::StrAppend(&figures.params, ",target=", target);
+  figures.recall = measured.recall;
+  figures.qps = Quantile(measured.qps, 0.5);
+  figures.p50_us = Quantile(measured.p50_us, 0.5);
+  figures.p99_us = Quantile(measured.p99_us, 0.5);
+  return figures;
 }
 
 }  // namespace
@@ -116,24 +130,39 @@ absl::Status RunAnn(const AnnOptions& options) {
     servers.push_back(std::move(rpc));
   }
   std::vector<AnnFigures> all;
+  const auto report = [&](AnnFigures figures) {
+    if (options.json) std::printf("%s\n", ToJsonLine(figures).c_str());
+    std::fflush(stdout);
+    all.push_back(std::move(figures));
+  };
   for (const uint32_t ef : options.ef) {
     std::vector<Measured> measured(systems.size());
     for (uint32_t pass = 0; pass < options.passes; ++pass) {
       for (size_t s = 0; s < systems.size(); ++s) {  // A B A B
-        RETURN_IF_ERROR(SearchPass(*systems[s], data, options, std::max(ef, options.k), &measured[s]));
+        const Query search = [&](const std::vector<float>& query, std::vector<uint32_t>* rows) {
+          return systems[s]->Search(query, std::max(ef, options.k), rows);
+        };
+        RETURN_IF_ERROR(SearchPass(data, options, search, &measured[s]));
       }
     }
+    for (size_t s = 0; s < systems.size(); ++s) report(Figures(built[s], measured[s], options, ef, 0));
+  }
+  for (const double target : options.target_recall) {
     for (size_t s = 0; s < systems.size(); ++s) {
-      AnnFigures figures = built[s];
-      figures.ef = ef;
-      figures.params = Parameters(figures.index, options, ef);
-      figures.recall = measured[s].recall;
-      figures.qps = Quantile(measured[s].qps, 0.5);
-      figures.p50_us = Quantile(measured[s].p50_us, 0.5);
-      figures.p99_us = Quantile(measured[s].p99_us, 0.5);
-      if (options.json) std::printf("%s\n", ToJsonLine(figures).c_str());
-      std::fflush(stdout);
-      all.push_back(std::move(figures));
+      Measured measured;
+      uint32_t ef = 0;
+      std::vector<uint32_t> rows;
+      if (absl::IsUnimplemented(systems[s]->SearchFor(data.queries[0], target, &rows, &ef))) continue;
+      for (uint32_t pass = 0; pass < options.passes; ++pass) {
+        const Query search = [&](const std::vector<float>& query, std::vector<uint32_t>* rows) {
+          uint32_t used = 0;
+          const absl::Status status = systems[s]->SearchFor(query, target, rows, &used);
+          if (&query == &data.queries.back()) ef = used;  // the checks may change it on the way
+          return status;
+        };
+        RETURN_IF_ERROR(SearchPass(data, options, search, &measured));
+      }
+      report(Figures(built[s], measured, options, ef, target));
     }
   }
   if (!options.json) std::printf("%s", ToTable(all).c_str());
