@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <set>
@@ -129,6 +130,24 @@ TEST_F(RecallTest, FindsWhatWasAskedFor) {
   const VectorSpaceInfo space = docs.Info().spaces[0];
   EXPECT_GT(*space.recall_estimate, 0.9);
   EXPECT_GT(space.recall_standard_error, 0);
+}
+
+TEST_F(RecallTest, RemembersWhatItMeasured) {
+  Open(true);
+  Collection docs = Filled(1'500);
+  const SearchRequest request = Near(Clustered(1, 5)[0], 0.9);
+  ASSERT_TRUE(docs.Search(request).ok());
+  WaitForCalibration(docs);
+  const uint32_t ef = docs.Search(request)->ef;
+  ASSERT_TRUE(db_->Close().ok());
+  Open(false);
+  docs = *db_->GetCollection("docs");
+  EXPECT_EQ(docs.Search(request)->ef, ef);
+  EXPECT_GT(docs.Info().spaces[0].recall_points, 0u);
+  ASSERT_TRUE(db_->DropCollection("docs").ok());
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(dir_ / "db/index")) files += entry.exists();
+  EXPECT_EQ(files, 0u);
 }
 
 TEST_F(RecallTest, SaysWhatToExpectOfEachPlan) {

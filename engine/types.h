@@ -101,8 +101,7 @@ struct SearchRequest {
   std::string filter;         // expression, see engine/filter.h; "" matches all
   std::string tenant;         // only this tenant's chunks are seen
   uint32_t ef = 0;            // hnsw candidate list (ef in Malkov & Yashunin); 0 = collection's default
-  double target_recall = 0;   // instead of ef: chosen so that this share of the true k nearest is found,
-                              // on average over queries; in (0, 1); 0 = not asked for
+  double target_recall = 0;   // in (0, 1), instead of ef: share of the true k nearest to find, on average
   bool exact = false;         // scan every match
   bool include_text = true;   // fill text, section, span, title and uri; false saves the store reads
   bool include_metadata = false;
@@ -131,9 +130,7 @@ struct SearchReply {
   std::string plan;              // how it was answered: "flat", "graph", "filtered graph", "matches"
   uint64_t matches = 0;          // chunks that passed filter and tenant; all live chunks if neither was given
   uint32_t ef = 0;               // of the graph walk; 0 where none was needed
-  // The share of the true nearest that is to be expected, on average over such queries: 1 for a plan
-  // that compares all; none for a filtered graph and before the index was calibrated.
-  std::optional<double> recall_estimate;
+  std::optional<double> recall_estimate;  // to be expected on average; none: filtered graph, not calibrated
   std::vector<StageTiming> timings;
 };
 
@@ -155,17 +152,10 @@ struct VectorSpaceInfo {
   Metric metric = Metric::kCosine;
   IndexKind requested = IndexKind::kAuto;
   IndexKind serving = IndexKind::kFlat;
-  uint64_t vectors = 0;          // live
-  uint64_t tombstones = 0;
-  uint64_t resident_bytes = 0;
-  // Of searches without a filter: the average over those that were checked against exact answers,
-  // recent ones counting more; before any was, what the calibration expects of the default ef. None
-  // before the index was calibrated; 1 for a flat one.
-  std::optional<double> recall_estimate;
-  double recall_standard_error = 0;
-  uint64_t recall_checked = 0;   // queries, since the index was calibrated
-  uint32_t recall_points = 0;    // size of the calibrated table
-  double recall_correction = 1;  // ef is so much larger than the calibration alone would make it
+  uint64_t vectors = 0, tombstones = 0, resident_bytes = 0;  // vectors: live
+  std::optional<double> recall_estimate;  // of unfiltered searches; until any was checked, of the default ef
+  double recall_standard_error = 0, recall_correction = 1;  // correction: factor of ef, learnt from checks
+  uint64_t recall_checked = 0, recall_points = 0;  // queries checked since calibration; size of its table
 };
 struct CollectionInfo {
   std::string name;

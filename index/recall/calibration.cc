@@ -14,8 +14,8 @@ namespace {
 
 constexpr uint32_t kGrid[] = {10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048};
 
-// Noise, in units of the way to a row's tenth neighbour. Of 0, 0.3, 0.5, 0.7 and 1 this is as hard as
-// queries that are no rows on clustered normal data, and a little harder than them on GloVe.
+// Noise, in units of the way to a row's tenth neighbour. As hard as queries that are no rows is 0.7 on
+// clustered normal data and 0.5 on GloVe.
 constexpr double kMoved = 0.7;
 constexpr uint32_t kMovedPast = 10;  // neighbours
 

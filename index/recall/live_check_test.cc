@@ -187,6 +187,26 @@ TEST(RecallTuner, MeasuresWithUsersQueriesOnceThereAreEnough) {
   EXPECT_FALSE(tuner.WantsCalibration(index->Stats()));
 }
 
+TEST(RecallTuner, RemembersItsCalibration) {
+  const auto index = FilledIndex(Kind::kHnsw, 2'000, kDimension, 7);
+  RecallTuner tuner, restored;
+  EXPECT_EQ(tuner.Serialize(), "");
+  ASSERT_TRUE(tuner.Calibrate(*index, Never).ok());
+  std::string bytes = tuner.Serialize();
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    std::string damaged = bytes;
+    damaged[i] ^= 0x10;
+    EXPECT_TRUE(absl::IsDataLoss(restored.Restore(damaged))) << i;
+    EXPECT_TRUE(absl::IsDataLoss(restored.Restore(bytes.substr(0, i)))) << i;
+  }
+  EXPECT_EQ(restored.table(), nullptr);
+  ASSERT_TRUE(restored.Restore(bytes).ok());
+  EXPECT_EQ(restored.Serialize(), bytes);
+  EXPECT_EQ(restored.EfFor(0.97, 10), tuner.EfFor(0.97, 10));
+  Ask(*index, &restored, 1);
+  EXPECT_FALSE(restored.WantsCalibration(index->Stats()));
+}
+
 TEST(RecallTuner, CorrectionIsBounded) {
   const SpoiledIndex index(FilledIndex(Kind::kFlat, 2'000, kDimension, 7),
                            [](const SearchParams& params, std::vector<Neighbor>* answer) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "storage/coding.h"
+#include "storage/crc32c.h"
 #include "storage/status_macros.h"
 
 namespace larder::index {
@@ -56,18 +58,54 @@ absl::Status RecallTuner::Calibrate(const VectorIndex& index, const std::functio
   options.asked = live_.RecentQueries();
   ASSIGN_OR_RETURN(Calibration calibration, index::Calibrate(index, options, stop));
   live_.Forget();
-  live_.set_cost_ns(calibration.scan_ns);
-  set_table(std::move(calibration.table), stats, options.asked.empty());
+  SetTable(std::move(calibration.table), stats, options.asked.empty(), calibration.scan_ns);
   return absl::OkStatus();
 }
 
-void RecallTuner::set_table(RecallTable table, const IndexStats& stats, bool with_rows) {
+void RecallTuner::SetTable(RecallTable table, const IndexStats& stats, bool with_rows, int64_t scan_ns) {
+  live_.set_cost_ns(scan_ns);
   auto shared = std::make_shared<const RecallTable>(std::move(table));
   absl::MutexLock lock(&mutex_);
   table_ = std::move(shared);
   measured_ = stats;
   stale_ = false;
   with_rows_ = with_rows;
+  scan_ns_ = scan_ns;
+}
+
+std::string RecallTuner::Serialize() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  if (table_ == nullptr) return "";
+  storage::RecordWriter out(1);
+  out.U64(measured_.live);
+  out.U64(measured_.tombstones);
+  out.U64(static_cast<uint64_t>(scan_ns_));
+  out.U8(with_rows_);
+  out.Bytes(table_->Serialize());
+  std::string bytes = std::move(out).Finish();
+  const uint32_t sum = storage::Crc32c(bytes);
+  for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(sum >> shift));
+  return bytes;
+}
+
+absl::Status RecallTuner::Restore(absl::string_view bytes) {
+  if (bytes.size() < sizeof(uint32_t)) return absl::DataLossError("recall: cut short");
+  const absl::string_view record = bytes.substr(0, bytes.size() - sizeof(uint32_t));
+  uint32_t sum = 0;
+  for (size_t i = 0; i < sizeof(sum); ++i) sum |= static_cast<uint32_t>(static_cast<uint8_t>(bytes[record.size() + i])) << (8 * i);
+  if (sum != storage::Crc32c(record)) return absl::DataLossError("recall: the checksum is wrong");
+  storage::RecordReader in(record, 1, "recall");
+  IndexStats stats;
+  stats.live = in.U64();
+  stats.tombstones = in.U64();
+  const uint64_t scan_ns = in.U64();
+  const bool with_rows = in.U8() != 0;
+  const auto table = RecallTable::Deserialize(in.Bytes());
+  RETURN_IF_ERROR(in.status());
+  RETURN_IF_ERROR(table.status());
+  if (table->empty()) return absl::DataLossError("recall: an empty table");
+  SetTable(*table, stats, with_rows, static_cast<int64_t>(scan_ns));
+  return absl::OkStatus();
 }
 
 uint32_t RecallTuner::CheckSome(const VectorIndex& index, const std::function<bool()>& stop) {

@@ -9,9 +9,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "index/recall/calibration.h"
 #include "index/recall/live_check.h"
@@ -56,11 +58,17 @@ class RecallTuner {
 
   RecallReport Report(uint32_t ef, uint32_t k) const;  // with what to expect of this ef
   std::shared_ptr<const RecallTable> table() const;    // null before the first calibration
-  // `with_rows`: not with users' queries.
-  void set_table(RecallTable table, const IndexStats& stats, bool with_rows);
   const LiveCheck& live() const { return live_; }
 
+  // The last calibration, to be restored when the same index is loaded again; "" before the first.
+  std::string Serialize() const;
+  // DataLoss if the bytes are damaged; then nothing is changed.
+  absl::Status Restore(absl::string_view bytes);
+
  private:
+  // `with_rows`: not with users' queries. `scan_ns`: what an exact answer takes.
+  void SetTable(RecallTable table, const IndexStats& stats, bool with_rows, int64_t scan_ns);
+
   const CalibrationOptions calibration_;
   LiveCheck live_;
   mutable absl::Mutex mutex_;
@@ -68,6 +76,7 @@ class RecallTuner {
   IndexStats measured_ ABSL_GUARDED_BY(mutex_);
   bool stale_ ABSL_GUARDED_BY(mutex_) = true;
   bool with_rows_ ABSL_GUARDED_BY(mutex_) = true;
+  int64_t scan_ns_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace larder::index
