@@ -97,6 +97,18 @@ TEST(BlockScanner, ReadsUnderlinedAndNumberedPlainHeadings) {
   EXPECT_THAT(Plain("# no markdown\n```\n"), ElementsAre("P # no markdown\n```"));
 }
 
+// As proc(5) is formatted: a table wider than its place begins at the margin.
+TEST(BlockScanner, TakesNoRowOfATableForAPlainHeading) {
+  const std::string table =
+      "              For example on an x86-64 system:\n"
+      "Node 0, zone     DMA     1    1    1    0    2    1    1    0    1    1    3\n"
+      "Node 0, zone   DMA32    65   47    4   81   52   28   13   10    5    1  404";
+  EXPECT_THAT(Plain("NOTES\n" + table + "\n\nSEE ALSO\n       ps(1)\n"),
+              ElementsAre("H1 NOTES", "P " + table, "H1 SEE ALSO", "P        ps(1)"));
+  EXPECT_THAT(Plain("text\n\nNODE     ZONE     DMA\n\ntext"),
+              ElementsAre("P text", "P NODE     ZONE     DMA", "P text"));
+}
+
 TEST(BlockScanner, WantsABlankLineBeforePlainHeadings) {
   EXPECT_THAT(Plain("some text\nNAME\n   more"), ElementsAre("P some text\nNAME\n   more"));
   EXPECT_THAT(Plain("some text\n1. Item\n\nmore"), ElementsAre("P some text", "L 1. Item", "P more"));

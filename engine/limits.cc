@@ -1,40 +1,20 @@
 #include "engine/limits.h"
 
-#include <unicode/utf8.h>
-
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "engine/utf8.h"
 #include "storage/status_macros.h"
 
 namespace larder {
-
-bool IsUtf8(absl::string_view text, size_t* bad) {
-  const char* data = text.data();
-  const int64_t size = static_cast<int64_t>(text.size());
-  for (int64_t i = 0; i < size;) {
-    const int64_t start = i;
-    if (static_cast<unsigned char>(data[i]) < 0x80) {
-      ++i;
-      continue;
-    }
-    UChar32 c;
-    U8_NEXT(data, i, size, c);
-    if (c < 0) {
-      *bad = static_cast<size_t>(start);
-      return false;
-    }
-  }
-  return true;
-}
 
 absl::Status ValidateUtf8(absl::string_view what, absl::string_view text, size_t max_bytes) {
   if (text.size() > max_bytes) {
     return absl::InvalidArgumentError(
         absl::StrCat(what, " is ", text.size(), " bytes, expected at most ", max_bytes));
   }
-  size_t bad = 0;
-  if (IsUtf8(text, &bad)) return absl::OkStatus();
+  const size_t bad = ValidUtf8Prefix(text);
+  if (bad == text.size()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(what, ": invalid UTF-8 at byte ", bad, " (0x",
                                                  absl::Hex(static_cast<uint8_t>(text[bad]), absl::kZeroPad2), ")"));
 }

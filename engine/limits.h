@@ -20,9 +20,6 @@ inline constexpr size_t kMaxChunksPerDocument = 100'000;
 inline constexpr uint32_t kMaxK = 10'000;
 inline constexpr size_t kMaxBatchDocuments = 10'000;
 
-// True for well-formed UTF-8 (no overlong forms, no surrogates). `bad` gets the first bad offset.
-bool IsUtf8(absl::string_view text, size_t* bad);
-
 absl::Status ValidateName(absl::string_view what, absl::string_view name);  // collections, spaces
 absl::Status ValidateId(absl::string_view id);
 absl::Status ValidateTenant(absl::string_view tenant);  // "" or like an id

@@ -1,5 +1,7 @@
 #include "engine/utf8.h"
 
+#include <unicode/utf8.h>  // macros: needs no library of ICU
+
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -7,22 +9,12 @@
 namespace larder {
 namespace {
 
-bool IsTail(uint8_t byte) { return (byte & 0xC0) == 0x80; }
-
-// The length of the sequence at p, or 0 if it is not UTF-8. Table 3-7 of the Unicode standard.
-size_t SequenceLength(const uint8_t* p, size_t left) {
-  uint8_t lead = p[0];
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2) return 0;
-  if (lead < 0xE0) return left >= 2 && IsTail(p[1]) ? 2 : 0;
-  if (lead < 0xF0) {
-    if (left < 3 || !IsTail(p[1]) || !IsTail(p[2])) return 0;
-    bool overlong = lead == 0xE0 && p[1] < 0xA0, surrogate = lead == 0xED && p[1] >= 0xA0;
-    return overlong || surrogate ? 0 : 3;
-  }
-  if (lead > 0xF4 || left < 4 || !IsTail(p[1]) || !IsTail(p[2]) || !IsTail(p[3])) return 0;
-  bool overlong = lead == 0xF0 && p[1] < 0x90, beyond = lead == 0xF4 && p[1] >= 0x90;
-  return overlong || beyond ? 0 : 4;
+// The length of the well-formed sequence that `bytes` start with, 0 if there is none.
+size_t SequenceLength(const uint8_t* bytes, size_t size) {
+  size_t length = 0;
+  UChar32 code_point;
+  U8_NEXT(bytes, length, size, code_point);
+  return code_point < 0 ? 0 : length;
 }
 
 }  // namespace
@@ -46,15 +38,24 @@ size_t ValidUtf8Prefix(absl::string_view text) {
   return i;
 }
 
-void AppendUtf8(uint32_t c, std::string* out) {
-  if (c < 0x80) {
-    out->push_back(static_cast<char>(c));
-    return;
+std::string ToValidUtf8(absl::string_view text) {
+  std::string valid;
+  for (size_t i = 0; i < text.size();) {
+    const size_t run = ValidUtf8Prefix(text.substr(i));
+    absl::StrAppend(&valid, text.substr(i, run));
+    i += run;
+    if (i == text.size()) break;
+    absl::StrAppend(&valid, "\xEF\xBF\xBD");
+    ++i;
   }
-  int tails = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-  static constexpr uint8_t kLead[] = {0, 0xC0, 0xE0, 0xF0};
-  out->push_back(static_cast<char>(kLead[tails] | c >> (6 * tails)));
-  while (tails-- > 0) out->push_back(static_cast<char>(0x80 | (c >> (6 * tails) & 0x3F)));
+  return valid;
+}
+
+void AppendUtf8(uint32_t code_point, std::string* out) {
+  char bytes[U8_MAX_LENGTH];
+  size_t size = 0;
+  U8_APPEND_UNSAFE(bytes, size, code_point);
+  out->append(bytes, size);
 }
 
 std::string QuoteForMessage(absl::string_view text, size_t limit) {

@@ -1,4 +1,5 @@
-// Whether bytes are UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF).
+// Whether bytes are UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). A leaf
+// of its own, larder_utf8: the protocol's conversion uses it as the engine does. Thread-safe.
 #ifndef LARDER_ENGINE_UTF8_H_
 #define LARDER_ENGINE_UTF8_H_
 
@@ -15,6 +16,9 @@ namespace larder {
 size_t ValidUtf8Prefix(absl::string_view text);
 
 inline bool IsUtf8(absl::string_view text) { return ValidUtf8Prefix(text) == text.size(); }
+
+// Every byte that does not belong to a well-formed sequence becomes U+FFFD.
+std::string ToValidUtf8(absl::string_view text);
 
 // Appends one code point, which must not be a surrogate nor above U+10FFFF.
 void AppendUtf8(uint32_t code_point, std::string* out);

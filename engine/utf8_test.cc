@@ -36,6 +36,7 @@ TEST(ValidUtf8Prefix, FindsTheFirstWrongByte) {
       {"\xF4\x90\x80\x80", 0},  // above U+10FFFF
       {"\xF5\x80\x80\x80", 0},
       {"\xFF", 0},
+      {"\xF8\x88\x80\x80\x80", 0},  // five bytes
       {"\xE8\x41\x80", 0},
   };
   for (const Case& c : cases) {
@@ -47,6 +48,13 @@ TEST(ValidUtf8Prefix, FindsTheFirstWrongByte) {
       EXPECT_TRUE(IsUtf8(c.text + "0123456789")) << QuoteForMessage(c.text);
     }
   }
+}
+
+TEST(ToValidUtf8, ReplacesOnlyBadBytes) {
+  EXPECT_EQ(ToValidUtf8(""), "");
+  EXPECT_EQ(ToValidUtf8("é語😀 fine"), "é語😀 fine");
+  EXPECT_EQ(ToValidUtf8("a\xFF\xC3\xA9\xE2\x82z"), "a\uFFFDé\uFFFD\uFFFDz");
+  EXPECT_EQ(ToValidUtf8("\xF0\x9F\x98"), "\uFFFD\uFFFD\uFFFD");
 }
 
 TEST(AppendUtf8, WritesWhatTheValidatorAccepts) {

@@ -19,11 +19,11 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "snapshots hold arrays as memory does");
 
 constexpr char kMagic[] = "LARDRIDX";
-constexpr uint32_t kVersion = 1;
-constexpr size_t kMaxSections = 8;
+constexpr uint32_t kVersion = 2;
+constexpr size_t kMaxSections = 12;
 constexpr size_t kSectionsOffset = 72;
 constexpr size_t kSectionBytes = 24;
-constexpr size_t kHeaderBytes = 272;
+constexpr size_t kHeaderBytes = 368;
 constexpr size_t kHeaderCrcOffset = kHeaderBytes - 4;
 constexpr uint64_t kPiece = 1 << 20;  // per write and per read: still in cache when checksummed
 
@@ -109,6 +109,7 @@ std::string SnapshotWriter::EncodeHeader(const SnapshotHeader& header) const {
   Put(header.options.dimension, 24, &bytes);
   Put(header.options.m, 28, &bytes);
   Put(header.options.ef_construction, 32, &bytes);
+  Put(static_cast<uint32_t>(header.options.code), 36, &bytes);
   Put(header.options.seed, 40, &bytes);
   Put(header.count, 48, &bytes);
   Put(header.entry, 56, &bytes);
@@ -165,19 +166,24 @@ absl::Status SnapshotReader::ReadHeader() {
 
 absl::Status SnapshotReader::DecodeHeader(absl::string_view bytes, uint64_t file_size) {
   if (bytes.substr(0, 8) != absl::string_view(kMagic, 8)) return Damaged("at byte 0: not a snapshot");
+  const uint32_t version = Get<uint32_t>(bytes, 8), count = Get<uint32_t>(bytes, 12);
+  if (version != kVersion) {
+    return Damaged(absl::StrCat("expected format version ", kVersion, ", found ", version));
+  }
   const uint32_t crc = Crc32c(bytes.data(), kHeaderCrcOffset, 0);
   const uint32_t expected_crc = Get<uint32_t>(bytes, kHeaderCrcOffset);
   if (crc != expected_crc) {
     return Damaged(absl::StrCat("header: expected crc32c ", expected_crc, ", found ", crc));
   }
-  const uint32_t version = Get<uint32_t>(bytes, 8), count = Get<uint32_t>(bytes, 12);
-  if (version != kVersion) return Damaged(absl::StrCat("expected format version 1, found ", version));
-  if (count > kMaxSections) return Damaged(absl::StrCat("expected at most 8 sections, found ", count));
+  if (count > kMaxSections) {
+    return Damaged(absl::StrCat("expected at most ", kMaxSections, " sections, found ", count));
+  }
   header_.options.kind = static_cast<Kind>(Get<uint32_t>(bytes, 16));
   header_.options.metric = static_cast<Metric>(Get<uint32_t>(bytes, 20));
   header_.options.dimension = Get<uint32_t>(bytes, 24);
   header_.options.m = Get<uint32_t>(bytes, 28);
   header_.options.ef_construction = Get<uint32_t>(bytes, 32);
+  header_.options.code = static_cast<RowCode>(Get<uint32_t>(bytes, 36));
   header_.options.seed = Get<uint64_t>(bytes, 40);
   header_.count = Get<uint64_t>(bytes, 48);
   header_.entry = Get<uint64_t>(bytes, 56);
@@ -261,7 +267,7 @@ absl::Status CheckSameOptions(const IndexOptions& expected, const IndexOptions& 
                                     options.dimension, ", metric ", static_cast<int>(options.metric));
     if (options.kind == Kind::kHnsw) {
       absl::StrAppend(&text, ", m ", options.m, ", ef_construction ", options.ef_construction, ", seed ",
-                      options.seed);
+                      options.seed, ", code ", static_cast<int>(options.code));
     }
     return text;
   };

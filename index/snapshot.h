@@ -2,17 +2,17 @@
 //
 //   offset  size  (little endian)
 //   0       8     magic "LARDRIDX"
-//   8       4     format version, 1
-//   12      4     number of sections, at most 8
-//   16      4     kind; 20 metric; 24 dimension; 28 m; 32 ef_construction; 36 zero
+//   8       4     format version, 2
+//   12      4     number of sections, at most 12
+//   16      4     kind; 20 metric; 24 dimension; 28 m; 32 ef_construction; 36 code
 //   40      8     seed
 //   48      8     count: rows held, tombstones included
 //   56      8     entry: hnsw's entry point
 //   64      8     max_level: hnsw's
-//   72      8x24  sections: id u32, crc32c u32, offset u64, length u64; unused ones zero
-//   264     4     zero
-//   268     4     crc32c of bytes 0 to 267
-//   272           the sections, without gaps, in table order, to the end of the file
+//   72      12x24 sections: id u32, crc32c u32, offset u64, length u64; unused ones zero
+//   360     4     zero
+//   364     4     crc32c of bytes 0 to 363
+//   368           the sections, without gaps, in table order, to the end of the file
 #ifndef LARDER_INDEX_SNAPSHOT_H_
 #define LARDER_INDEX_SNAPSHOT_H_
 
@@ -36,8 +36,12 @@ enum class SectionId : uint32_t {
   kTombstones = 3,  // u8 a row: 1 = removed
   kRows = 4,        // flat: f32[dimension] a row
   kLevels = 5,      // hnsw: u8 a row
-  kElements = 6,    // hnsw: links of layer 0, vector and vid a row (hnsw_graph.h)
-  kUpperLinks = 7,  // hnsw: links of layers 1 to level, a row
+  kElements = 6,    // hnsw: header and links of layer 0, an element (hnsw/graph.h)
+  kUpperLinks = 7,  // hnsw: links of layers 1 to level, an element
+  kTails = 8,       // hnsw: vid, duplicate, place of the upper lists, an element
+  kCode = 9,        // hnsw: how the rows are coded (hnsw/vector_rows.h)
+  kWalkRows = 10,   // hnsw: what walks read of a row
+  kResiduals = 11,  // hnsw: the rest of it
 };
 
 struct SnapshotHeader {

@@ -33,6 +33,7 @@ absl::Status IndexOptions::Validate() const {
   RETURN_IF_ERROR(CheckRange("dimension", dimension, 1, kMaxDimension));
   if (kind == Kind::kFlat) return absl::OkStatus();
   RETURN_IF_ERROR(CheckRange("m", m, 2, 256));
+  RETURN_IF_ERROR(CheckRange("code", static_cast<uint64_t>(code), 0, 2));
   return CheckRange("ef_construction (at least m)", ef_construction, m, 10000);
 }
 

@@ -22,6 +22,13 @@ using Vid = uint64_t;
 enum class Metric : uint8_t { kCosine = 0, kDot = 1, kL2 = 2 };
 enum class Kind : uint8_t { kFlat = 1, kHnsw = 2 };
 
+// How an hnsw holds its rows. Numbers are part of the snapshot format.
+enum class RowCode : uint8_t {
+  kAuto = 0,    // sq4x8 from 64 dimensions on, else f32
+  kF32 = 1,     // as they are
+  kSq4x8 = 2,   // 12 bits a dimension once there are some thousand rows: walks read 4, ranking all
+};
+
 // Smaller is closer: cosine 1 - cos, dot -q.x, l2 |q - x|^2.
 struct Neighbor {
   Vid vid = 0;
@@ -39,6 +46,7 @@ struct IndexOptions {
   uint32_t m = 16;  // hnsw: links per node and layer
   uint32_t ef_construction = 200;
   uint64_t seed = 42;  // hnsw: level generator
+  RowCode code = RowCode::kAuto;  // hnsw
   absl::Status Validate() const;
 };
 

@@ -1,6 +1,6 @@
 // The operator's replies.
+#include "engine/utf8.h"
 #include "proto/convert.h"
-#include "proto/utf8.h"
 
 namespace larder {
 

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/utf8.h"
 #include "proto/convert.h"
 #include "proto/convert_common.h"
-#include "proto/utf8.h"
 #include "storage/status_macros.h"
 
 namespace larder {
@@ -48,7 +48,7 @@ absl::Status ToProto(const std::string& field, const MetadataValue& value, v1::M
   }
   for (const Scalar& scalar : value.values) {
     const std::string* text = std::get_if<std::string>(&scalar);
-    if (text != nullptr && !IsValidUtf8(*text)) {
+    if (text != nullptr && !IsUtf8(*text)) {
       return absl::InvalidArgumentError(absl::StrCat("metadata field \"", field, "\": a value is not UTF-8"));
     }
     if (value.is_list) SetScalar(scalar, message->mutable_list_value()->add_values());
@@ -78,7 +78,7 @@ absl::StatusOr<MetadataValue> FromProto(const v1::MetadataValue& message) {
 absl::Status ToProto(const GivenChunk& chunk, v1::GivenChunk* message) {
   message->set_text(chunk.text);
   for (const auto& [space, vector] : chunk.vectors) {
-    if (!IsValidUtf8(space)) return absl::InvalidArgumentError("the name of a vector space is not UTF-8");
+    if (!IsUtf8(space)) return absl::InvalidArgumentError("the name of a vector space is not UTF-8");
     SetVector(vector, &(*message->mutable_vectors())[space]);
   }
   message->set_section(chunk.section);
@@ -103,7 +103,7 @@ absl::StatusOr<Scalar> FromProto(const v1::Scalar& message) { return GetScalar(m
 
 absl::Status ToProto(const Metadata& metadata, MetadataMessage* message) {
   for (const auto& [field, value] : metadata) {
-    if (!IsValidUtf8(field)) {
+    if (!IsUtf8(field)) {
       return absl::InvalidArgumentError(
           absl::StrCat("the name of metadata field \"", ToValidUtf8(field), "\" is not UTF-8"));
     }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "proto/utf8.h"
+#include "engine/utf8.h"
 
 namespace larder {
 

@@ -23,6 +23,9 @@ namespace {
 
 // Threads of the synchronous server: one a call that runs, and some that wait for the next and say no.
 constexpr int kSpareThreads = 32;
+// Threads that wait for calls. With gRPC's own 1 to 2 a call often found no other waiting, and a thread
+// was made before its work and ended after it: 0.1 to 0.2 ms of a call's overhead on a busy machine.
+constexpr int kLeastWaiting = 4, kMostWaiting = 16;
 
 absl::Status CheckRange(const char* name, int64_t value, int64_t least, int64_t most) {
   if (value >= least && value <= most) return absl::OkStatus();
@@ -47,6 +50,8 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder* builder) {
   quota.Resize(static_cast<size_t>(options.max_buffer_bytes));
   quota.SetMaxThreads(static_cast<int>(options.max_concurrent_calls) + kSpareThreads);
   builder->SetResourceQuota(quota);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, kLeastWaiting);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, kMostWaiting);
 }
 
 void EnablePlugins() {

@@ -70,7 +70,8 @@ class Code {
 };
 
 // `sample`: rows of `dimension` floats to learn centre, ranges, k-means from; how many a code needs
-// it says in its header. InvalidArgument if there are too few.
+// it says in its header. InvalidArgument if there are too few; FailedPrecondition for pq and opq where the
+// program does not link FAISS (larder_pq_training).
 absl::StatusOr<std::unique_ptr<Code>> TrainCode(const CodeOptions& options, absl::Span<const float> sample);
 // DataLoss if `bytes` is not what Serialize wrote.
 absl::StatusOr<std::unique_ptr<Code>> ParseCode(absl::string_view bytes);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "index/codes/code_test_support.h"
 
@@ -61,7 +62,7 @@ TEST(Code, HostileBytesAreRefused) {
         std::string damaged = bytes;
         damaged[at] = static_cast<char>(damaged[at] ^ flip);
         const auto parsed = ParseCode(damaged);  // may be another valid code; must not crash
-        if (!parsed.ok()) EXPECT_EQ(parsed.status().code(), absl::StatusCode::kDataLoss) << name << ' ' << at;
+        EXPECT_TRUE(parsed.ok() || parsed.status().code() == absl::StatusCode::kDataLoss) << name << ' ' << at;
       }
     }
   }
@@ -92,6 +93,8 @@ TEST(Code, EstimatesAreAsGoodAsTheirBits) {
   for (Metric metric : kMetrics) {
     const std::vector<float> queries = RandomRows(10, 100, metric, 77);
     for (const auto& [name, limit] : most) {
+      // Training takes seconds, and only l2 differs.
+      if (metric == Metric::kDot && absl::StrContains(name, "pq")) continue;
       const EncodedRows set(Named(name, 100, metric), 500, 3);
       double error = 0, spread = 0;
       for (size_t q = 0; q < 10; ++q) {

@@ -106,6 +106,9 @@ std::string PqCode::Serialize() const {
 
 CodeOr TrainPqCode(const CodeOptions& options, absl::Span<const float> sample) {
   RETURN_IF_ERROR(CheckSample(options, sample, kLeastRows));
+  if (TrainPqCodebook == nullptr) {
+    return absl::FailedPreconditionError("training pq and opq: this program is linked without FAISS");
+  }
   ASSIGN_OR_RETURN(PqCodebook book, TrainPqCodebook(options, sample));
   return std::make_unique<PqCode>(options, std::move(book));
 }

@@ -41,8 +41,9 @@ class PqCode final : public Code {
 inline size_t PqPartDimension(const CodeOptions& options) {
   return (options.dimension + options.parts - 1) / options.parts;
 }
-// The only code that calls FAISS.
-absl::StatusOr<PqCodebook> TrainPqCodebook(const CodeOptions& options, absl::Span<const float> sample);
+// The only code that calls FAISS; null in programs that do not link larder_pq_training, where training is
+// FailedPrecondition.
+__attribute__((weak)) absl::StatusOr<PqCodebook> TrainPqCodebook(const CodeOptions& options, absl::Span<const float> sample);
 
 }  // namespace larder::index
 

@@ -1,6 +1,7 @@
 #include <faiss/VectorTransform.h>
 #include <faiss/impl/FaissException.h>
 #include <faiss/impl/ProductQuantizer.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <cstring>
@@ -9,11 +10,35 @@
 #include "index/codes/code_format.h"
 #include "index/codes/pq_code.h"
 
+// Weak: another BLAS has none of these.
+extern "C" {
+__attribute__((weak)) int openblas_get_num_threads();
+__attribute__((weak)) void openblas_set_num_threads(int count);
+}
+
 namespace larder::index {
 namespace {
 
-constexpr size_t kMostRows = 20000;  // more changes little and costs much
+constexpr size_t kMostRows = 10000;  // as many as FAISS asks for; more changes little and costs much
 constexpr int kRotationRounds = 8, kRotationKmeansRounds = 4;
+
+// One thread while it lives: those of OpenMP and OpenBLAS spin while they wait, and stall each other where
+// cores are busy (ten times as long, measured). OpenMP's setting is this thread's own, OpenBLAS's the process's.
+class OneThread {
+ public:
+  OneThread() {
+    omp_set_num_threads(1);
+    if (openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
+  }
+  ~OneThread() {
+    omp_set_num_threads(openmp_);
+    if (openblas_set_num_threads != nullptr) openblas_set_num_threads(openblas_);
+  }
+
+ private:
+  const int openmp_ = omp_get_max_threads();
+  const int openblas_ = openblas_get_num_threads != nullptr ? openblas_get_num_threads() : 1;
+};
 
 // At most kMostRows rows at even distances, each padded with zeros to `width`.
 std::vector<float> Padded(absl::Span<const float> sample, size_t dimension, size_t width) {
@@ -43,6 +68,7 @@ std::vector<float> TrainRotation(const CodeOptions& options, const std::vector<f
 
 absl::StatusOr<PqCodebook> TrainPqCodebook(const CodeOptions& options, absl::Span<const float> sample) {
   const size_t n = options.dimension, part = PqPartDimension(options), width = part * options.parts;
+  const OneThread one;
   PqCodebook book;
   try {
     std::vector<float> rows = Padded(sample, n, n);

@@ -15,8 +15,6 @@ namespace larder::index {
 namespace {
 
 constexpr size_t kRowMultiple = 16;  // see kernels/scalar_codes.h
-// How far a residual reaches, in steps of the nibbles.
-constexpr float kResidualReach = 255.0f / kResidualSteps / 2;
 size_t PrefixBytes(const CodeOptions& options) {
   const size_t n = options.dimension;
   const size_t factors = (options.metric == Metric::kL2 ? 3 : 2) * sizeof(float);
@@ -38,7 +36,12 @@ double DotWithCodes(const float* o, const uint8_t* codes, size_t n) {
 ScalarCode::ScalarCode(const CodeOptions& options, std::unique_ptr<Frame> frame)
     : options_(options), frame_(std::move(frame)), kernels_(SelectScalarKernels()),
       prefix_bytes_(PrefixBytes(options)),
-      residual_bytes_(options.kind == CodeKind::kSq4x8 ? ResidualBytes(options.dimension) : 0) {}
+      residual_bytes_(options.kind == CodeKind::kSq4x8 ? ResidualBytes(options.dimension) : 0) {
+  if (residual_bytes_ == 0) return;
+  centre_.resize(places());
+  if (options.metric == Metric::kL2) return;  // a translation changes no distance
+  CopyToPlaces(frame_->RotatedCentre().data(), options.dimension, centre_.data());
+}
 
 ScalarCode::Factors ScalarCode::Quantize(const float* o, uint8_t* codes) const {
   const size_t n = options_.dimension;
@@ -118,6 +121,11 @@ void ScalarCode::Decode(const uint8_t* code, float* vector) const {
     o[i] = factors.lo + factors.step * level;
   }
   frame_->Leave(o.data(), vector);
+}
+
+void ScalarCode::DecodePlaces(const uint8_t* prefix, const uint8_t* residual, float* out) const {
+  const Factors factors = ReadFactors(prefix);
+  kernels_.decode({prefix, residual, factors.lo, factors.step}, options_.dimension, centre_.data(), out);
 }
 
 void ScalarCode::Prepare(const float* query, CodeQuery* prepared) const {

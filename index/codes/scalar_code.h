@@ -8,6 +8,7 @@
 #define LARDER_INDEX_CODES_SCALAR_CODE_H_
 
 #include <memory>
+#include <vector>
 
 #include "index/codes/code.h"
 #include "index/codes/frame.h"
@@ -38,6 +39,10 @@ class ScalarCode final : public Code {
   // sq4x8 only. The query in f32; prefixes[i] and residuals[i] belong to one vector.
   void EstimateFull(const CodeQuery& query, const uint8_t* const* prefixes, const uint8_t* const* residuals,
                     size_t count, float* out) const;
+  // sq4x8 only: the vector in a rotated order of its own, `places()` floats, between any two of which
+  // the metric's distance is that of the vectors (l2: both moved by the centre).
+  size_t places() const { return RoundUp(options_.dimension, 128); }
+  void DecodePlaces(const uint8_t* prefix, const uint8_t* residual, float* out) const;
 
  private:
   struct Factors {
@@ -56,6 +61,7 @@ class ScalarCode final : public Code {
   const ScalarKernels kernels_;
   const size_t prefix_bytes_;
   const size_t residual_bytes_;
+  std::vector<float> centre_;  // sq4x8: rotated, by place
 };
 
 }  // namespace larder::index

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "index/hnsw/walk.h"
 
@@ -18,11 +17,11 @@ uint64_t Mix(uint64_t x) {
 }
 
 // Whether any of `rows` is nearer to `row` than `limit`; four at a time, as most that fail do early.
-bool AnyNearer(const HnswGraph& graph, const float* row, const std::vector<const float*>& rows, float limit) {
+bool AnyNearer(const VectorRows& all, const float* row, const std::vector<const float*>& rows, float limit) {
   float distances[4];
   for (size_t i = 0; i < rows.size(); i += 4) {
     const size_t count = std::min<size_t>(4, rows.size() - i);
-    graph.kernels().batch(row, rows.data() + i, count, graph.dimension(), distances);
+    all.kernels().batch(row, rows.data() + i, count, all.plain_floats(), distances);
     for (size_t j = 0; j < count; ++j) {
       if (distances[j] < limit) return true;
     }
@@ -32,16 +31,22 @@ bool AnyNearer(const HnswGraph& graph, const float* row, const std::vector<const
 
 }  // namespace
 
-void SelectNeighbours(const HnswGraph& graph, const std::vector<Candidate>& candidates, uint32_t max,
-                      std::vector<const float*>* chosen_rows, std::vector<uint32_t>* chosen) {
+void SelectNeighbours(const VectorRows& rows, const std::vector<Candidate>& candidates, uint32_t max,
+                      Scratch* scratch, std::vector<uint32_t>* chosen) {
   chosen->clear();
-  chosen_rows->clear();
+  if (candidates.size() < max) {
+    for (const Candidate& candidate : candidates) chosen->push_back(candidate.id);
+    return;
+  }
+  std::vector<const float*>& chosen_rows = scratch->plain_rows;
+  chosen_rows.clear();
   for (const Candidate& candidate : candidates) {
     if (chosen->size() == max) return;
-    const float* row = graph.Vector(candidate.id);
-    if (candidates.size() >= max && AnyNearer(graph, row, *chosen_rows, candidate.distance)) continue;
+    float* const room = scratch->plain.data() + chosen->size() * rows.plain_floats();
+    const float* row = rows.Plain(candidate.id, room);
+    if (AnyNearer(rows, row, chosen_rows, candidate.distance)) continue;
     chosen->push_back(candidate.id);
-    chosen_rows->push_back(row);
+    chosen_rows.push_back(row);
   }
 }
 
@@ -51,7 +56,9 @@ int HnswBuilder::LevelOf(Vid vid) const {
   return std::min(static_cast<int>(level), HnswGraph::kMaxLevel);
 }
 
-void HnswBuilder::Insert(uint32_t id, Scratch* scratch) {
+void HnswBuilder::Insert(uint32_t id, const float* vector, Scratch* scratch) {
+  scratch->ReservePlain(rows_.plain_floats());
+  rows_.Prepare(vector, &scratch->query);
   const int level = graph_.Level(id);
   if (HnswGraph::Entry entry = graph_.entry(); level <= entry.level) {
     InsertBelow(id, entry, scratch);
@@ -63,16 +70,20 @@ void HnswBuilder::Insert(uint32_t id, Scratch* scratch) {
   if (linked && level > entry.level) graph_.SetEntry({id, level});
 }
 
+void HnswBuilder::FindNearest(Candidate start, int level, Scratch* scratch) const {
+  WalkLayer({graph_, rows_}, start, level, ef_construction_, [](uint32_t) { return true; }, scratch);
+  RankPool(rows_, scratch->pool.size(), scratch);
+}
+
 bool HnswBuilder::InsertBelow(uint32_t id, HnswGraph::Entry entry, Scratch* scratch) {
-  const float* vector = graph_.Vector(id);
   const int top = std::min(graph_.Level(id), entry.level);
   std::vector<std::vector<uint32_t>>& neighbours = scratch->neighbours;
   if (neighbours.size() <= static_cast<size_t>(top)) neighbours.resize(top + 1);
-  Candidate nearest = Descend(graph_, vector, entry, top, scratch);
+  Candidate nearest = Descend({graph_, rows_}, entry, top, scratch);
   for (int level = top; level >= 0; --level) {
-    WalkLayer(graph_, vector, nearest, level, ef_construction_, scratch);
+    FindNearest(nearest, level, scratch);
     nearest = scratch->pool.front();
-    SelectNeighbours(graph_, scratch->pool, m_, &scratch->chosen_rows, &neighbours[level]);
+    SelectNeighbours(rows_, scratch->pool, m_, scratch, &neighbours[level]);
   }
   if (const uint32_t twin = FindTwin(id, *scratch); twin != kNone) {
     const ElementLock lock(&graph_, twin);
@@ -84,12 +95,13 @@ bool HnswBuilder::InsertBelow(uint32_t id, HnswGraph::Entry entry, Scratch* scra
 }
 
 uint32_t HnswBuilder::FindTwin(uint32_t id, const Scratch& scratch) const {
-  const float* vector = graph_.Vector(id);
-  const Candidate self{graph_.Distance(vector, id), id};
-  const auto [begin, end] =
-      std::equal_range(scratch.pool.begin(), scratch.pool.end(), self, internal_walk::Nearer);
+  Candidate self{0, id};
+  rows_.Distances(scratch.query, &id, 1, &self.distance);
+  const auto [begin, end] = std::equal_range(
+      scratch.pool.begin(), scratch.pool.end(), self,
+      [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
   for (auto it = begin; it != end; ++it) {
-    if (std::memcmp(graph_.Vector(it->id), vector, graph_.dimension() * sizeof(float)) == 0) return it->id;
+    if (rows_.Same(it->id, id)) return it->id;
   }
   return kNone;
 }
@@ -109,14 +121,18 @@ void HnswBuilder::Connect(uint32_t id, int level, const std::vector<uint32_t>& n
 void HnswBuilder::LinkBack(uint32_t from, int level, uint32_t to, Scratch* scratch) {
   uint32_t count = graph_.CopyLinks(from, level, scratch->links.data());
   scratch->links[count++] = to;
-  for (uint32_t i = 0; i < count; ++i) scratch->rows[i] = graph_.Vector(scratch->links[i]);
-  graph_.kernels().batch(graph_.Vector(from), scratch->rows.data(), count, graph_.dimension(),
-                         scratch->distances.data());
+  const size_t floats = rows_.plain_floats();
+  float* const room = scratch->plain.data() + count * floats;
+  const float* self = rows_.Plain(from, room);
+  std::vector<const float*>& plain = scratch->plain_rows;
+  plain.resize(count);
+  for (uint32_t i = 0; i < count; ++i) plain[i] = rows_.Plain(scratch->links[i], scratch->plain.data() + i * floats);
+  rows_.kernels().batch(self, plain.data(), count, floats, scratch->distances.data());
   std::vector<Candidate>& candidates = scratch->pool;
   candidates.resize(count);
   for (uint32_t i = 0; i < count; ++i) candidates[i] = {scratch->distances[i], scratch->links[i]};
-  std::sort(candidates.begin(), candidates.end(), internal_walk::Nearer);
-  SelectNeighbours(graph_, candidates, graph_.max_links(level), &scratch->chosen_rows, &scratch->ids);
+  std::sort(candidates.begin(), candidates.end(), Nearer);
+  SelectNeighbours(rows_, candidates, graph_.max_links(level), scratch, &scratch->ids);
   graph_.StoreLinks(from, level, scratch->ids);
 }
 

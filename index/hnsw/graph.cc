@@ -4,23 +4,18 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "index/vector_math.h"
 
 namespace larder::index {
 
 HnswGraph::HnswGraph(const IndexOptions& options)
-    : dimension_(options.dimension),
-      m_(options.m),
-      kernels_(SelectKernels(FormOf(options.metric))),
-      vector_offset_(sizeof(ElementHeader) + 2 * m_ * sizeof(Link)),
-      vid_offset_(vector_offset_ + dimension_ * sizeof(float)),
-      stride_((vid_offset_ + sizeof(Vid) + 7) / 8 * 8) {}
+    : m_(options.m), stride_(sizeof(ElementHeader) + 2 * m_ * sizeof(Link)) {}
 
 absl::Status HnswGraph::Grow(size_t elements, size_t upper_lists) {
   if (elements > kMaxCount) {
     return absl::ResourceExhaustedError(absl::StrCat("hnsw: ", elements, " elements exceed its ", kMaxCount));
   }
-  if (!elements_.Grow(elements * stride_) || !upper_.Grow(upper_lists * upper_stride())) {
+  if (!elements_.Grow(elements * stride_) || !tails_.Grow(elements * sizeof(ElementTail)) ||
+      !upper_.Grow(upper_lists * upper_stride())) {
     return absl::ResourceExhaustedError(
         absl::StrCat("hnsw: no memory for ", elements, " elements of ", stride_, " bytes"));
   }
@@ -28,12 +23,10 @@ absl::Status HnswGraph::Grow(size_t elements, size_t upper_lists) {
   return absl::OkStatus();
 }
 
-float* HnswGraph::Place(uint32_t id, Vid vid, int level, uint32_t upper) {
-  ElementHeader& header = Header(id);
-  header.upper = upper;
-  header.level = static_cast<uint8_t>(level);
-  std::memcpy(Element(id) + vid_offset_, &vid, sizeof(vid));
-  return const_cast<float*>(Vector(id));
+void HnswGraph::Place(uint32_t id, Vid vid, int level, uint32_t upper) {
+  Header(id).level = static_cast<uint8_t>(level);
+  Tail(id).vid = vid;
+  Tail(id).upper = upper;
 }
 
 uint32_t HnswGraph::CountLinks(uint32_t id, int level) const {
@@ -53,13 +46,6 @@ uint32_t HnswGraph::CopyLinks(uint32_t id, int level, uint32_t* out) const {
     for (uint32_t i = 0; i < count; ++i) out[i] = links[i].load(std::memory_order_acquire);
     if (header.sequence.load(std::memory_order_relaxed) == sequence) return count;
   }
-}
-
-void HnswGraph::PrefetchLinks(uint32_t id) const {
-  const char* element = Element(id);
-  __builtin_prefetch(element);
-  __builtin_prefetch(element + 64);
-  __builtin_prefetch(element + 128);
 }
 
 void HnswGraph::Lock(uint32_t id) {
@@ -100,10 +86,10 @@ void HnswGraph::StoreLinks(uint32_t id, int level, absl::Span<const uint32_t> li
 }
 
 void HnswGraph::AppendDuplicate(uint32_t id, uint32_t duplicate) {
-  ElementHeader& header = Header(id);
-  Header(duplicate).duplicate.store(header.duplicate.load(std::memory_order_relaxed),
+  ElementTail& tail = Tail(id);
+  Tail(duplicate).duplicate.store(tail.duplicate.load(std::memory_order_relaxed),
                                     std::memory_order_relaxed);
-  header.duplicate.store(duplicate + 1, std::memory_order_release);
+  tail.duplicate.store(duplicate + 1, std::memory_order_release);
 }
 
 }  // namespace larder::index

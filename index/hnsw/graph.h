@@ -1,7 +1,7 @@
-// Storage of the navigable small-world graph (Malkov and Yashunin, arXiv:1603.09320): elements,
-// their vectors and their links. walk.h searches it, builder.h adds to it.
+// The navigable small-world graph (Malkov and Yashunin, arXiv:1603.09320): elements and their links.
+// vector_rows.h holds their vectors, walk.h searches it, builder.h adds to it.
 //
-// An element of layer 0 is `stride()` bytes: header, links[2 m], f32 vector[dimension], u64 vid.
+// What a walk reads of an element is `stride()` bytes: header, links[2 m]; the rest is apart (ElementTail).
 // A list of layers 1 and up is `upper_stride()` bytes: number, links[m].
 //
 // Threads: links are read without locks (a sequence counter tells a reader that a list was rewritten
@@ -12,26 +12,30 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstring>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "index/hnsw/page_block.h"
-#include "index/kernels/distance.h"
 #include "index/vector_index.h"
 
 namespace larder::index {
 
 // In memory and in snapshots (there with sequence and lock zero).
 struct ElementHeader {
-  std::atomic<uint32_t> sequence;   // odd while a list of this element is being rewritten
-  std::atomic<uint32_t> duplicate;  // 1 + the id of an element with the same vector; 0 = none
-  uint32_t upper;                   // number of the first upper list; layer l has upper + l - 1
-  std::atomic<uint16_t> links;      // number of links of layer 0
+  std::atomic<uint32_t> sequence;  // odd while a list of this element is being rewritten
+  std::atomic<uint16_t> links;     // number of links of layer 0
   uint8_t level;
   std::atomic<uint8_t> lock;
 };
-static_assert(sizeof(ElementHeader) == 16);
+static_assert(sizeof(ElementHeader) == 8);
+
+// Likewise.
+struct ElementTail {
+  Vid vid;
+  std::atomic<uint32_t> duplicate;  // 1 + the id of an element with the same vector; 0 = none
+  uint32_t upper;                   // number of the first upper list; layer l has upper + l - 1
+};
+static_assert(sizeof(ElementTail) == 16);
 
 class HnswGraph {
  public:
@@ -44,8 +48,6 @@ class HnswGraph {
 
   explicit HnswGraph(const IndexOptions& options);
 
-  size_t dimension() const { return dimension_; }
-  const DistanceKernels& kernels() const { return kernels_; }
   uint32_t m() const { return m_; }
   uint32_t max_links(int level) const { return level == 0 ? 2 * m_ : m_; }
   size_t stride() const { return stride_; }
@@ -56,30 +58,18 @@ class HnswGraph {
   // Room for so many elements and upper lists; moves them, so nothing else may run meanwhile.
   absl::Status Grow(size_t elements, size_t upper_lists);
   // Writes a new element without links, below the capacity; nobody else may know its id yet.
-  // Returns where its vector goes.
-  float* Place(uint32_t id, Vid vid, int level, uint32_t upper);
+  void Place(uint32_t id, Vid vid, int level, uint32_t upper);
 
-  const float* Vector(uint32_t id) const {
-    return reinterpret_cast<const float*>(Element(id) + vector_offset_);
-  }
-  Vid VidOf(uint32_t id) const {
-    Vid vid;
-    std::memcpy(&vid, Element(id) + vid_offset_, sizeof(vid));
-    return vid;
-  }
+  Vid VidOf(uint32_t id) const { return Tail(id).vid; }
   int Level(uint32_t id) const { return Header(id).level; }
-  // The distance of an element from `query`, as every walk computes it.
-  float Distance(const float* query, uint32_t id) const {
-    const float* row = Vector(id);
-    float distance;
-    kernels_.batch(query, &row, 1, dimension_, &distance);
-    return distance;
-  }
 
   uint32_t CountLinks(uint32_t id, int level) const;
   // Copies the links of an element to `out` (room for max_links(level)); returns their number.
   uint32_t CopyLinks(uint32_t id, int level, uint32_t* out) const;
-  void PrefetchLinks(uint32_t id) const;
+  void PrefetchLinks(uint32_t id) const {  // of layer 0
+    const char* element = Element(id);
+    for (size_t offset = 0; offset < stride_ + 63; offset += 64) __builtin_prefetch(element + offset);
+  }
 
   // Writers: under Lock(id).
   void Lock(uint32_t id);
@@ -91,7 +81,7 @@ class HnswGraph {
   // Elements with one and the same vector hang on the first of them, which alone has links.
   // 0xFFFFFFFF ends the chain.
   uint32_t NextDuplicate(uint32_t id) const {
-    return Header(id).duplicate.load(std::memory_order_acquire) - 1;
+    return Tail(id).duplicate.load(std::memory_order_acquire) - 1;
   }
   void AppendDuplicate(uint32_t id, uint32_t duplicate);  // under Lock(id)
 
@@ -107,21 +97,20 @@ class HnswGraph {
   char* Element(uint32_t id) const { return elements_.data() + id * stride_; }
   char* UpperList(uint32_t number) const { return upper_.data() + number * upper_stride(); }
   ElementHeader& Header(uint32_t id) const { return *reinterpret_cast<ElementHeader*>(Element(id)); }
+  ElementTail& Tail(uint32_t id) const { return reinterpret_cast<ElementTail*>(tails_.data())[id]; }
 
  private:
   using Link = std::atomic<uint32_t>;
   Link* Layer0(uint32_t id) const { return reinterpret_cast<Link*>(Element(id) + sizeof(ElementHeader)); }
   // [0] is the number of links.
   Link* Upper(uint32_t id, int level) const {
-    return reinterpret_cast<Link*>(UpperList(Header(id).upper + level - 1));
+    return reinterpret_cast<Link*>(UpperList(Tail(id).upper + level - 1));
   }
 
-  const size_t dimension_;
   const uint32_t m_;
-  const DistanceKernels kernels_;
-  const size_t vector_offset_, vid_offset_, stride_;
+  const size_t stride_;
   size_t capacity_ = 0;
-  PageBlock elements_, upper_;
+  PageBlock elements_, tails_, upper_;
   std::atomic<uint64_t> entry_{0};  // 1 + level in the high half, id in the low
 };
 

@@ -13,7 +13,8 @@
 namespace larder::index {
 
 HnswIndex::HnswIndex(const IndexOptions& options)
-    : options_(options), graph_(options), builder_(options, &graph_), scratches_(2 * options.m) {}
+    : options_(options), graph_(options), rows_(options), builder_(options, &graph_, &rows_),
+      scratches_(2 * options.m) {}
 
 absl::Status HnswIndex::MakeRoom(size_t elements, size_t upper_lists) {
   absl::WriterMutexLock lock(&room_mutex_);
@@ -25,7 +26,18 @@ absl::Status HnswIndex::MakeRoom(size_t elements, size_t upper_lists) {
   if (!states_.Grow(capacity)) {
     return absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for ", capacity, " elements"));
   }
+  RETURN_IF_ERROR(rows_.Grow(capacity));
   return graph_.Grow(capacity, grown(upper_lists, graph_.upper_capacity()));
+}
+
+absl::Status HnswIndex::EncodeBefore(uint32_t id) {
+  if (id < kFirstCoded) return absl::OkStatus();
+  {
+    absl::ReaderMutexLock room(&room_mutex_);
+    if (!rows_.WantsCode()) return absl::OkStatus();
+  }
+  absl::WriterMutexLock room(&room_mutex_);
+  return rows_.WantsCode() ? rows_.Encode(count_.load()) : absl::OkStatus();
 }
 
 absl::StatusOr<HnswIndex::Claim> HnswIndex::ClaimIds(absl::Span<const Vid> vids, uint32_t upper_lists) {
@@ -69,13 +81,16 @@ absl::Status HnswIndex::Add(absl::Span<const Vid> vids, absl::Span<const float> 
   for (Vid vid : vids) upper_lists += builder_.LevelOf(vid);
   ASSIGN_OR_RETURN(Claim claim, ClaimIds(vids, upper_lists));
   absl::Status status;
+  std::vector<float> row(options_.dimension);
   for (size_t i = 0; i < vids.size(); ++i) {
+    if (status.ok()) status = EncodeBefore(claim.id);
     // A lock a row: who wants to grow the memory waits for one insertion only.
     absl::ReaderMutexLock room(&room_mutex_);
     const int level = builder_.LevelOf(vids[i]);
-    float* row = graph_.Place(claim.id, vids[i], level, claim.upper);
-    Canonicalize(vectors.subspan(i * options_.dimension, options_.dimension), options_.metric, row);
-    if (status.ok()) status = Link(claim.id);
+    Canonicalize(vectors.subspan(i * options_.dimension, options_.dimension), options_.metric, row.data());
+    graph_.Place(claim.id, vids[i], level, claim.upper);
+    rows_.Put(claim.id, row.data());
+    if (status.ok()) status = Link(claim.id, row.data());
     if (!status.ok()) MarkRemoved(claim.id);
     ++claim.id;
     claim.upper += level;
@@ -83,10 +98,10 @@ absl::Status HnswIndex::Add(absl::Span<const Vid> vids, absl::Span<const float> 
   return status;
 }
 
-absl::Status HnswIndex::Link(uint32_t id) {
+absl::Status HnswIndex::Link(uint32_t id, const float* vector) {
   try {
     const ScratchPool::Lease scratch = scratches_.Take();
-    builder_.Insert(id, scratch.get());
+    builder_.Insert(id, vector, scratch.get());
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("hnsw: no memory to link an element");
   }
@@ -122,7 +137,9 @@ absl::StatusOr<std::vector<float>> HnswIndex::Vector(Vid vid) const {
   absl::ReaderMutexLock lock(&ids_mutex_);
   const uint32_t id = Find(vid);
   if (id == kNone) return absl::NotFoundError(absl::StrCat("vid ", vid, " is not in the index"));
-  return std::vector<float>(graph_.Vector(id), graph_.Vector(id) + options_.dimension);
+  std::vector<float> vector(options_.dimension);
+  rows_.Decode(id, vector.data());
+  return vector;
 }
 
 bool HnswIndex::Contains(Vid vid) const {
@@ -148,7 +165,7 @@ IndexStats HnswIndex::Stats() const {
   const uint64_t count = count_.load();
   return {.live = live_.load(),
           .tombstones = tombstones_.load(),
-          .resident_bytes = sizeof(*this) + count * (graph_.stride() + 1) +
+          .resident_bytes = sizeof(*this) + count * (graph_.stride() + sizeof(ElementTail) + rows_.bytes_per_row() + 1) +
                             upper_count_ * graph_.upper_stride() + id_of_.capacity() * kMapSlot +
                             scratches_.bytes()};
 }
@@ -163,7 +180,8 @@ absl::StatusOr<std::unique_ptr<VectorIndex>> HnswIndex::Rebuild(const IndexOptio
     std::erase_if(*vids, [&](Vid vid) ABSL_NO_THREAD_SAFETY_ANALYSIS {  // under the locks above
       const uint32_t id = Find(vid);
       if (id == kNone) return true;
-      vectors->insert(vectors->end(), graph_.Vector(id), graph_.Vector(id) + options_.dimension);
+      vectors->resize(vectors->size() + options_.dimension);
+      rows_.Decode(id, vectors->data() + vectors->size() - options_.dimension);
       return false;
     });
   };

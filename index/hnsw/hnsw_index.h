@@ -15,6 +15,7 @@
 #include "index/hnsw/graph.h"
 #include "index/hnsw/page_block.h"
 #include "index/hnsw/scratch.h"
+#include "index/hnsw/vector_rows.h"
 #include "index/snapshot.h"
 #include "index/top_k.h"
 #include "index/vector_index.h"
@@ -22,7 +23,7 @@
 namespace larder::index {
 
 // Thread-safe. Searches and insertions share room_mutex_; only growing the memory takes it alone,
-// for the time it takes to move page tables.
+// for the time it takes to move page tables, and once in its life turning the rows into codes.
 class HnswIndex : public VectorIndex {
  public:
   explicit HnswIndex(const IndexOptions& options);  // validated
@@ -58,7 +59,9 @@ class HnswIndex : public VectorIndex {
   absl::Status NameIds(absl::Span<const Vid> vids, uint32_t first) ABSL_EXCLUSIVE_LOCKS_REQUIRED(ids_mutex_);
   absl::Status MakeRoom(size_t elements, size_t upper_lists) ABSL_LOCKS_EXCLUDED(room_mutex_);
   // Of a placed element. After an error its row and the rest of the call's stay as tombstones.
-  absl::Status Link(uint32_t id) ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
+  absl::Status Link(uint32_t id, const float* vector) ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
+  // Turns the rows into codes before the first that would make them many.
+  absl::Status EncodeBefore(uint32_t id) ABSL_LOCKS_EXCLUDED(room_mutex_);
   void MarkRemoved(uint32_t id) ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
 
   std::atomic<uint8_t>& State(uint32_t id) const {
@@ -68,13 +71,14 @@ class HnswIndex : public VectorIndex {
   // The element of a live vid, or kNone.
   uint32_t Find(Vid vid) const ABSL_SHARED_LOCKS_REQUIRED(ids_mutex_);
 
-  using Query = std::vector<float>;
-  std::vector<Neighbor> SearchAll(const Query& query, const SearchParams& params) const
+  using Query = VectorRows::Query;
+  // For scratch->query.
+  std::vector<Neighbor> SearchAll(const SearchParams& params, Scratch* scratch) const
       ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
-  std::vector<Neighbor> SearchFiltered(const Query& query, const SearchParams& params) const
+  std::vector<Neighbor> SearchFiltered(const SearchParams& params, Scratch* scratch) const
       ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
   // One walk with a candidate list of `ef`; `filter` may be null.
-  std::vector<Neighbor> Walk(const Query& query, uint32_t k, size_t ef, const VidSet* filter) const
+  std::vector<Neighbor> Walk(uint32_t k, size_t ef, const VidSet* filter, Scratch* scratch) const
       ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
   // Exact, over all or over `candidates`.
   std::vector<Neighbor> Scan(const Query& query, uint32_t k, const VidSet* filter) const
@@ -83,7 +87,10 @@ class HnswIndex : public VectorIndex {
       ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
 
   void WriteElements(SnapshotWriter* writer, uint32_t count) const;
-  absl::Status ReadElements(SnapshotReader* reader, uint32_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(ids_mutex_);
+  absl::Status ReadCode(SnapshotReader* reader);
+  absl::Status ReadArrays(SnapshotReader* reader, uint64_t count, uint64_t upper_lists)
+      ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
+  absl::Status NameAll(SnapshotReader* reader, uint32_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(ids_mutex_);
   absl::Status ReadStates(SnapshotReader* reader, uint32_t count);
   absl::Status CheckGraph(const SnapshotReader& reader) const ABSL_SHARED_LOCKS_REQUIRED(ids_mutex_);
 
@@ -93,6 +100,7 @@ class HnswIndex : public VectorIndex {
   mutable absl::Mutex writer_mutex_ ABSL_ACQUIRED_BEFORE(room_mutex_);
   mutable absl::Mutex room_mutex_ ABSL_ACQUIRED_BEFORE(ids_mutex_);
   HnswGraph graph_;
+  VectorRows rows_;
   HnswBuilder builder_;
   PageBlock states_;
   mutable ScratchPool scratches_;

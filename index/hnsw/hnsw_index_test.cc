@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <set>
 #include <thread>
 #include <vector>
@@ -287,10 +288,97 @@ TEST(HnswIndex, RebuildDropsTombstonesAndChangesKind) {
 }
 
 TEST(HnswIndex, MemoryIsCounted) {
-  auto index = Make(Kind::kHnsw, 100, Metric::kL2);
-  ASSERT_TRUE(index->Add(Sequence(2000), ClusteredVectors(2000, 100, 1)).ok());
-  EXPECT_GT(index->Stats().resident_bytes, 2000u * (400 + 132));
-  EXPECT_LT(index->Stats().resident_bytes, 2000u * 650);
+  const std::vector<float> rows = ClusteredVectors(6000, 100, 1);
+  const auto bytes_per_row = [&](RowCode code) {
+    auto index = *CreateIndex({.kind = Kind::kHnsw, .dimension = 100, .metric = Metric::kL2, .code = code});
+    EXPECT_TRUE(index->Add(Sequence(6000), rows).ok());
+    return index->Stats().resident_bytes / 6000;
+  };
+  EXPECT_GT(bytes_per_row(RowCode::kF32), 400u + 132);
+  EXPECT_LT(bytes_per_row(RowCode::kF32), 650u);
+  EXPECT_GT(bytes_per_row(RowCode::kSq4x8), 150u + 132);
+  EXPECT_LT(bytes_per_row(RowCode::kSq4x8), 450u);
+}
+
+// Indexes beyond kFirstCoded rows.
+class CodedHnsw : public testing::TestWithParam<Metric> {
+ protected:
+  static constexpr uint32_t kDimension = 100;
+  static constexpr size_t kRows = 6000;
+  static_assert(kRows > kFirstCoded);
+  const std::vector<float> rows_ = ClusteredVectors(kRows, kDimension, 1);
+  const std::vector<float> queries_ = ClusteredVectors(100, kDimension, 2);
+  absl::Span<const float> Row(size_t i) const { return {rows_.data() + i * kDimension, kDimension}; }
+  absl::Span<const float> Query(size_t i) const { return {queries_.data() + i * kDimension, kDimension}; }
+};
+INSTANTIATE_TEST_SUITE_P(Metrics, CodedHnsw, testing::ValuesIn(kMetrics));
+
+TEST_P(CodedHnsw, AgreesWithTheExactIndex) {
+  auto index = Make(Kind::kHnsw, kDimension, GetParam()), exact = Make(Kind::kFlat, kDimension, GetParam());
+  ASSERT_TRUE(index->Add(Sequence(kRows), rows_).ok());
+  ASSERT_TRUE(exact->Add(Sequence(kRows), rows_).ok());
+  EXPECT_GE(Recall(*index, *exact, queries_, {.k = 10, .ef = 96}), 0.95);
+  EXPECT_GE(Recall(*index, *exact, queries_, {.k = 10, .ef = 400}), 0.985);
+  VidSet many;
+  many.AddRange(0, 5500);
+  EXPECT_GE(Recall(*index, *exact, queries_, {.k = 10, .ef = 96, .filter = &many}), 0.95);
+  for (size_t q = 0; q < 100; ++q) {
+    const double size = GetParam() == Metric::kCosine ? 1 : std::abs(Find(*exact, Query(q))[0].distance) + 1;
+    for (const Neighbor& neighbor : Find(*index, Query(q))) {
+      VidSet one;
+      one.Add(neighbor.vid);
+      const float truth = (*exact->Score(Query(q), one, 1))[0].distance;
+      EXPECT_NEAR(neighbor.distance, truth, 2e-3 * size);
+    }
+  }
+}
+
+TEST_P(CodedHnsw, VectorsComeBackWithinTwelveBits) {
+  auto index = Make(Kind::kHnsw, kDimension, GetParam()), exact = Make(Kind::kFlat, kDimension, GetParam());
+  ASSERT_TRUE(index->Add(Sequence(kRows), rows_).ok());
+  ASSERT_TRUE(exact->Add(Sequence(kRows), rows_).ok());
+  auto fresh = index->Rebuild(index->options(), 1);
+  ASSERT_TRUE(fresh.ok()) << fresh.status();
+  for (Vid vid = 0; vid < kRows; vid += 97) {
+    const std::vector<float> truth = *exact->Vector(vid), held = *index->Vector(vid), copied = *(*fresh)->Vector(vid);
+    double squares = 0, error = 0, drift = 0;
+    for (size_t i = 0; i < kDimension; ++i) {
+      squares += truth[i] * truth[i];
+      error += (truth[i] - held[i]) * (truth[i] - held[i]);
+      drift += (copied[i] - held[i]) * (copied[i] - held[i]);
+    }
+    EXPECT_LT(error, 1e-6 * squares);
+    EXPECT_LT(drift, 1e-6 * squares);
+  }
+}
+
+TEST_P(CodedHnsw, SnapshotsAnswerTheSame) {
+  auto index = Make(Kind::kHnsw, kDimension, GetParam());
+  ASSERT_TRUE(index->Add(Sequence(kRows), rows_).ok());
+  const std::string path = testing::TempDir() + "/coded" + std::to_string(static_cast<int>(GetParam()));
+  ASSERT_TRUE(index->Save(path, "tag").ok());
+  const auto loaded = LoadIndex(path, index->options());
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  for (size_t q = 0; q < 100; ++q) EXPECT_EQ(Find(*loaded->index, Query(q)), Find(*index, Query(q)));
+  ASSERT_TRUE(loaded->index->Add({kRows}, Query(0)).ok());
+  EXPECT_EQ(Find(*loaded->index, Query(0), {.k = 1})[0].vid, kRows);
+}
+
+TEST_P(CodedHnsw, TwinsAndRemovedOnes) {
+  auto index = Make(Kind::kHnsw, kDimension, GetParam());
+  ASSERT_TRUE(index->Add(Sequence(kRows), rows_).ok());
+  std::vector<float> twins;
+  for (int i = 0; i < 1000; ++i) twins.insert(twins.end(), Row(5).begin(), Row(5).end());
+  ASSERT_TRUE(index->Add(Sequence(1000, 10000), twins).ok());
+  VidSet the_twins;
+  the_twins.AddRange(10000, 11000);
+  the_twins.Add(5);
+  const std::vector<Neighbor> found = *index->Score(Row(5), the_twins, 1001);
+  ASSERT_EQ(found.size(), 1001u);
+  for (const Neighbor& twin : found) EXPECT_EQ(twin.distance, found[0].distance);
+  index->Remove(Sequence(3000));
+  for (const Neighbor& neighbor : Find(*index, Row(5), {.k = 2000})) EXPECT_GE(neighbor.vid, 3000u);
+  EXPECT_EQ(Find(*index, Row(5), {.k = 2000}).size(), 2000u);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "index/batch_scorer.h"
 #include "index/hnsw/hnsw_index.h"
 #include "index/hnsw/walk.h"
 #include "index/vector_math.h"
@@ -14,8 +13,42 @@ namespace {
 
 // A walk scores about so many elements for each place in its candidate list.
 constexpr uint64_t kScoredPerPlace = 12;
-// Up to so long a list, the sorted array beats the heaps.
-constexpr size_t kLongestArray = 1024;
+// How many of what a walk found are ranked by the best distances: estimates from 4 bits a dimension
+// misplace the k-th nearest by some places, more the more crowded it is there (that is, the longer a
+// list is needed). Measured on GloVe and sentence vectors: more gain nothing.
+size_t Ranked(size_t k, size_t ef) { return 2 * k + ef / 4; }
+
+// Scores rows by their best distances, in batches.
+class RowScorer {
+ public:
+  RowScorer(const HnswGraph& graph, const VectorRows& rows, const VectorRows::Query& query, TopK* top)
+      : graph_(graph), rows_(rows), query_(query), top_(*top) {}
+  void Add(uint32_t id) {
+    ids_[count_] = id;
+    if (++count_ == kBatch) Flush();
+  }
+  void AddFar(uint32_t id) {  // likely not in the cache
+    rows_.Prefetch(rows_.WalkRow(id));
+    Add(id);
+  }
+  void Flush() {
+    rows_.Distances(query_, ids_, count_, distances_);
+    for (size_t i = 0; i < count_; ++i) {
+      if (distances_[i] <= top_.worst()) top_.Push({graph_.VidOf(ids_[i]), distances_[i]});
+    }
+    count_ = 0;
+  }
+
+ private:
+  static constexpr size_t kBatch = 32;
+  const HnswGraph& graph_;
+  const VectorRows& rows_;
+  const VectorRows::Query& query_;
+  TopK& top_;
+  size_t count_ = 0;
+  uint32_t ids_[kBatch];
+  float distances_[kBatch];
+};
 
 }  // namespace
 
@@ -23,61 +56,61 @@ absl::StatusOr<std::vector<Neighbor>> HnswIndex::Search(absl::Span<const float> 
                                                         const SearchParams& params) const {
   if (params.k == 0) return absl::InvalidArgumentError("search: expected k of at least 1, found 0");
   ASSIGN_OR_RETURN(const std::vector<float> prepared, PrepareQuery(query, options_));
+  const ScratchPool::Lease scratch = scratches_.Take();
   absl::ReaderMutexLock room(&room_mutex_);
-  return params.filter == nullptr ? SearchAll(prepared, params) : SearchFiltered(prepared, params);
+  rows_.Prepare(prepared.data(), &scratch->query);
+  return params.filter == nullptr ? SearchAll(params, scratch.get()) : SearchFiltered(params, scratch.get());
 }
 
 // Tombstones take places in the candidate list: it is made longer in proportion, and doubled while
 // they still leave fewer than k. Where a walk would cost as much as a scan, it is a scan.
-std::vector<Neighbor> HnswIndex::SearchAll(const std::vector<float>& query,
-                                           const SearchParams& params) const {
+std::vector<Neighbor> HnswIndex::SearchAll(const SearchParams& params, Scratch* scratch) const {
   const uint64_t count = count_.load(std::memory_order_acquire);
   const uint64_t live = std::max<uint64_t>(1, live_.load());
   uint64_t ef = std::max(params.ef, params.k);
   ef += ef * std::min(tombstones_.load(), 3 * live) / live;
   for (; ef * kScoredPerPlace < count; ef *= 2) {
-    std::vector<Neighbor> found = Walk(query, params.k, ef, nullptr);
+    std::vector<Neighbor> found = Walk(params.k, ef, nullptr, scratch);
     if (found.size() >= std::min<uint64_t>(params.k, live_.load())) return found;
   }
-  return Scan(query, params.k, nullptr);
+  return Scan(scratch->query, params.k, nullptr);
 }
 
 // With few matches it is cheaper to score them all: a walk that admits m of n elements scores about
 // kScoredPerPlace * ef * n / m, a scan of the matches m.
-std::vector<Neighbor> HnswIndex::SearchFiltered(const std::vector<float>& query,
-                                                const SearchParams& params) const {
+std::vector<Neighbor> HnswIndex::SearchFiltered(const SearchParams& params, Scratch* scratch) const {
   const uint64_t matches = params.filter->size();
   const double count = count_.load(std::memory_order_acquire);
   const size_t ef = std::max(params.ef, params.k);
   if (matches <= kScoredPerPlace * ef * count / std::max<double>(1, matches)) {
-    return ScoreSet(query, params.k, *params.filter);
+    return ScoreSet(scratch->query, params.k, *params.filter);
   }
-  std::vector<Neighbor> found = Walk(query, params.k, ef, params.filter);
+  std::vector<Neighbor> found = Walk(params.k, ef, params.filter, scratch);
   if (found.size() < std::min<uint64_t>(params.k, matches)) {
-    found = Walk(query, params.k, 2 * ef, params.filter);
+    found = Walk(params.k, 2 * ef, params.filter, scratch);
   }
   return found;
 }
 
-std::vector<Neighbor> HnswIndex::Walk(const std::vector<float>& query, uint32_t k, size_t ef,
-                                      const VidSet* filter) const {
+std::vector<Neighbor> HnswIndex::Walk(uint32_t k, size_t ef, const VidSet* filter, Scratch* scratch) const {
   const HnswGraph::Entry entry = graph_.entry();
   std::vector<Neighbor> found;
   if (entry.level < 0) return found;
-  const ScratchPool::Lease scratch = scratches_.Take();
-  const Candidate start = Descend(graph_, query.data(), entry, 0, scratch.get());
+  const WalkedGraph graph{graph_, rows_};
+  const Candidate start = Descend(graph, entry, 0, scratch);
   const auto admits = [&](uint32_t id) {
     return IsLive(id) && (filter == nullptr || filter->Contains(graph_.VidOf(id)));
   };
-  if (filter == nullptr && ef <= kLongestArray) {
-    WalkLayer(graph_, query.data(), start, 0, ef, scratch.get());
+  if (filter == nullptr && tombstones_.load() == 0) {
+    WalkLayer(graph, start, 0, ef, [](uint32_t) { return true; }, scratch);
   } else {
     const auto admits_any = [&](uint32_t id) {
       while (id != kNone && !admits(id)) id = graph_.NextDuplicate(id);
       return id != kNone;
     };
-    WalkAdmitted(graph_, query.data(), start, ef, admits_any, scratch.get());
+    WalkLayer(graph, start, 0, ef, admits_any, scratch);
   }
+  RankPool(rows_, Ranked(k, ef), scratch);
   for (const Candidate& candidate : scratch->pool) {
     for (uint32_t id = candidate.id; id != kNone && found.size() < k; id = graph_.NextDuplicate(id)) {
       if (admits(id)) found.push_back({graph_.VidOf(id), candidate.distance});
@@ -87,31 +120,27 @@ std::vector<Neighbor> HnswIndex::Walk(const std::vector<float>& query, uint32_t 
   return found;
 }
 
-std::vector<Neighbor> HnswIndex::Scan(const std::vector<float>& query, uint32_t k,
-                                      const VidSet* filter) const {
+std::vector<Neighbor> HnswIndex::Scan(const Query& query, uint32_t k, const VidSet* filter) const {
   const uint32_t count = count_.load(std::memory_order_acquire);
   TopK top(k, count);
-  BatchScorer scorer(graph_.kernels(), query, &top);
+  RowScorer scorer(graph_, rows_, query, &top);
   for (uint32_t id = 0; id < count; ++id) {
-    if (IsLive(id) && (filter == nullptr || filter->Contains(graph_.VidOf(id)))) {
-      scorer.Add(graph_.VidOf(id), graph_.Vector(id));
-    }
+    if (IsLive(id) && (filter == nullptr || filter->Contains(graph_.VidOf(id)))) scorer.Add(id);
   }
   scorer.Flush();
   return std::move(top).Take();
 }
 
-std::vector<Neighbor> HnswIndex::ScoreSet(const std::vector<float>& query, uint32_t k,
-                                          const VidSet& candidates) const {
+std::vector<Neighbor> HnswIndex::ScoreSet(const Query& query, uint32_t k, const VidSet& candidates) const {
   const uint32_t count = count_.load(std::memory_order_acquire);
   if (candidates.size() > count / 4) return Scan(query, k, &candidates);
   TopK top(k, candidates.size());
-  BatchScorer scorer(graph_.kernels(), query, &top);
+  RowScorer scorer(graph_, rows_, query, &top);
   std::vector<Vid> vids;  // looked up a batch at a time, so that insertions need not wait for all
   const auto score = [&] {
     absl::ReaderMutexLock lock(&ids_mutex_);
     for (Vid vid : vids) {
-      if (const uint32_t id = Find(vid); id != kNone) scorer.AddFar(vid, graph_.Vector(id));
+      if (const uint32_t id = Find(vid); id != kNone) scorer.AddFar(id);
     }
     vids.clear();
   };
@@ -129,8 +158,10 @@ absl::StatusOr<std::vector<Neighbor>> HnswIndex::Score(absl::Span<const float> q
                                                        const VidSet& candidates, uint32_t k) const {
   if (k == 0) return absl::InvalidArgumentError("score: expected k of at least 1, found 0");
   ASSIGN_OR_RETURN(const std::vector<float> prepared, PrepareQuery(query, options_));
+  const ScratchPool::Lease scratch = scratches_.Take();
   absl::ReaderMutexLock room(&room_mutex_);
-  return ScoreSet(prepared, k, candidates);
+  rows_.Prepare(prepared.data(), &scratch->query);
+  return ScoreSet(scratch->query, k, candidates);
 }
 
 }  // namespace larder::index

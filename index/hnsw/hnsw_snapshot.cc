@@ -1,4 +1,5 @@
-// HnswIndex's snapshots: elements and upper lists as they are in memory (graph.h), in order of id.
+// HnswIndex's snapshots: elements, rows and upper lists as they are in memory (graph.h, vector_rows.h),
+// in order of id.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -36,6 +37,14 @@ absl::Status HnswIndex::Save(const std::string& path, absl::string_view tag) con
   }
   writer.BeginSection(SectionId::kElements);
   WriteElements(&writer, count);
+  writer.BeginSection(SectionId::kTails);
+  for (uint32_t id = 0; id < count; ++id) writer.Append(&graph_.Tail(id), sizeof(ElementTail));
+  writer.BeginSection(SectionId::kCode);
+  writer.Append(rows_.Serialize());
+  writer.BeginSection(SectionId::kWalkRows);
+  writer.Append(rows_.walk_block().data(), count * rows_.walk_bytes());
+  writer.BeginSection(SectionId::kResiduals);
+  writer.Append(rows_.residual_block().data(), count * rows_.residual_bytes());
   writer.BeginSection(SectionId::kUpperLinks);
   writer.Append(graph_.UpperList(0), upper_count_ * graph_.upper_stride());
   const HnswGraph::Entry entry = graph_.entry();
@@ -68,17 +77,18 @@ absl::StatusOr<std::unique_ptr<VectorIndex>> HnswIndex::Load(SnapshotReader* rea
   const uint32_t count = static_cast<uint32_t>(header.count);
   ASSIGN_OR_RETURN(const uint64_t upper_bytes, reader->SectionLength(SectionId::kUpperLinks));
   const uint64_t upper_lists = upper_bytes / index->graph_.upper_stride();
+  RETURN_IF_ERROR(index->ReadCode(reader));
   // The lengths are those of the file: nothing larger than it is allocated.
   RETURN_IF_ERROR(reader->BeginSection(SectionId::kUpperLinks, index->graph_.upper_stride(), upper_lists));
   RETURN_IF_ERROR(reader->BeginSection(SectionId::kElements, index->graph_.stride(), count));
+  RETURN_IF_ERROR(reader->BeginSection(SectionId::kTails, sizeof(ElementTail), count));
+  RETURN_IF_ERROR(reader->BeginSection(SectionId::kWalkRows, index->rows_.walk_bytes(), count));
   RETURN_IF_ERROR(index->MakeRoom(count, upper_lists));
   absl::ReaderMutexLock room(&index->room_mutex_);
   absl::WriterMutexLock lock(&index->ids_mutex_);
-  RETURN_IF_ERROR(index->ReadElements(reader, count));
+  RETURN_IF_ERROR(index->ReadArrays(reader, count, upper_lists));
+  RETURN_IF_ERROR(index->NameAll(reader, count));
   RETURN_IF_ERROR(index->ReadStates(reader, count));
-  RETURN_IF_ERROR(reader->BeginSection(SectionId::kUpperLinks, index->graph_.upper_stride(), upper_lists));
-  RETURN_IF_ERROR(reader->Read(index->graph_.UpperList(0), upper_bytes));
-  RETURN_IF_ERROR(reader->EndSection());
   index->upper_count_ = static_cast<uint32_t>(upper_lists);
   index->count_.store(count);
   RETURN_IF_ERROR(index->CheckGraph(*reader));
@@ -88,24 +98,48 @@ absl::StatusOr<std::unique_ptr<VectorIndex>> HnswIndex::Load(SnapshotReader* rea
   return index;
 }
 
-absl::Status HnswIndex::ReadElements(SnapshotReader* reader, uint32_t count) {
-  const size_t stride = graph_.stride();
-  const uint32_t step = ElementsInPiece(stride);
+absl::Status HnswIndex::ReadCode(SnapshotReader* reader) {
+  ASSIGN_OR_RETURN(const uint64_t length, reader->SectionLength(SectionId::kCode));
+  RETURN_IF_ERROR(reader->BeginSection(SectionId::kCode, 1, length));
+  std::string bytes(length, '\0');
+  RETURN_IF_ERROR(reader->Read(bytes.data(), length));
+  RETURN_IF_ERROR(reader->EndSection());
+  const absl::Status parsed = rows_.Parse(bytes);
+  return parsed.ok() ? parsed : reader->Damaged(parsed.message());
+}
+
+absl::Status HnswIndex::ReadArrays(SnapshotReader* reader, uint64_t count, uint64_t upper_lists) {
+  const struct {
+    SectionId id;
+    char* memory;
+    uint64_t unit, number;
+  } arrays[] = {
+      {SectionId::kElements, graph_.Element(0), graph_.stride(), count},
+      {SectionId::kTails, reinterpret_cast<char*>(&graph_.Tail(0)), sizeof(ElementTail), count},
+      {SectionId::kWalkRows, rows_.walk_block().data(), rows_.walk_bytes(), count},
+      {SectionId::kResiduals, rows_.residual_block().data(), rows_.residual_bytes(), count},
+      {SectionId::kUpperLinks, graph_.UpperList(0), graph_.upper_stride(), upper_lists},
+  };
+  for (const auto& array : arrays) {
+    RETURN_IF_ERROR(reader->BeginSection(array.id, array.unit, array.number));
+    RETURN_IF_ERROR(reader->Read(array.memory, array.unit * array.number));
+    RETURN_IF_ERROR(reader->EndSection());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HnswIndex::NameAll(SnapshotReader* reader, uint32_t count) {
   try {
     id_of_.reserve(count);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for ", count, " vids"));
   }
-  for (uint32_t first = 0; first < count; first += step) {
-    const uint32_t end = first + std::min(step, count - first);
-    RETURN_IF_ERROR(reader->Read(graph_.Element(first), (end - first) * stride));
-    for (uint32_t id = first; id < end; ++id) {
-      if (!id_of_.try_emplace(graph_.VidOf(id), id).second) {
-        return reader->Damaged(absl::StrCat("element ", id, ": vid ", graph_.VidOf(id), " appears twice"));
-      }
+  for (uint32_t id = 0; id < count; ++id) {
+    if (!id_of_.try_emplace(graph_.VidOf(id), id).second) {
+      return reader->Damaged(absl::StrCat("element ", id, ": vid ", graph_.VidOf(id), " appears twice"));
     }
   }
-  return reader->EndSection();
+  return absl::OkStatus();
 }
 
 absl::Status HnswIndex::ReadStates(SnapshotReader* reader, uint32_t count) {
@@ -141,7 +175,7 @@ class GraphCheck {
       const uint32_t next = graph_.NextDuplicate(id);
       if (header.sequence != 0 || header.lock != 0) return At(id, "a lock is set");
       if (header.level > HnswGraph::kMaxLevel) return At(id, "its level is too high");
-      if (header.upper != upper) return At(id, "its upper lists are misplaced");
+      if (graph_.Tail(id).upper != upper) return At(id, "its upper lists are misplaced");
       upper += header.level;
       if (next == ~0u) continue;
       if (next >= count_ || next == id || duplicate_[next]) return At(id, "a bad duplicate");

@@ -5,6 +5,7 @@
 #define LARDER_INDEX_HNSW_PAGE_BLOCK_H_
 
 #include <cstddef>
+#include <utility>
 
 namespace larder::index {
 
@@ -13,8 +14,12 @@ class PageBlock {
  public:
   PageBlock() = default;
   ~PageBlock();
-  PageBlock(const PageBlock&) = delete;
-  PageBlock& operator=(const PageBlock&) = delete;
+  PageBlock(PageBlock&& other) noexcept : PageBlock() { *this = std::move(other); }
+  PageBlock& operator=(PageBlock&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
 
   // At least `size` bytes, never fewer than before; false (and unchanged) if there is no memory.
   // Moves data().

@@ -2,7 +2,6 @@
 #ifndef LARDER_INDEX_HNSW_SCRATCH_H_
 #define LARDER_INDEX_HNSW_SCRATCH_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -10,59 +9,84 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "index/hnsw/frontier.h"
+#include "index/hnsw/vector_rows.h"
 
 namespace larder::index {
 
-// Which elements a walk has seen: one byte each, cleared once in 255 walks.
+// Which elements a walk has seen: a bit each, in the cache for some million elements.
 class VisitedSet {
  public:
   void Clear(size_t size) {
-    if (++epoch_ == 0 || size > epochs_.size()) {
-      epochs_.assign(std::max(size, epochs_.size()), 0);
-      epoch_ = 1;
-    }
+    for (uint32_t id : inserted_) words_[id / 64] = 0;
+    inserted_.clear();
+    if (size > words_.size() * 64) words_.resize((size + 63) / 64, 0);
   }
   // False if `id` was in the set.
   bool Insert(uint32_t id) {
-    if (epochs_[id] == epoch_) return false;
-    epochs_[id] = epoch_;
+    uint64_t& word = words_[id / 64];
+    const uint64_t bit = uint64_t{1} << id % 64;
+    if (word & bit) return false;
+    word |= bit;
+    inserted_.push_back(id);
     return true;
   }
-  void Prefetch(uint32_t id) const { __builtin_prefetch(&epochs_[id]); }
-  uint64_t bytes() const { return epochs_.capacity(); }
+  // Moves those of ids[0, count) that were not in the set to the front, in order; returns their number.
+  size_t InsertNew(uint32_t* ids, size_t count) {
+    size_t fresh = 0;
+    for (size_t i = 0; i < count; ++i) {  // without branches: a quarter is fresh, at random
+      const uint32_t id = ids[i];
+      uint64_t& word = words_[id / 64];
+      const uint64_t bit = uint64_t{1} << id % 64;
+      ids[fresh] = id;
+      fresh += (word & bit) == 0;
+      word |= bit;
+    }
+    inserted_.insert(inserted_.end(), ids, ids + fresh);
+    return fresh;
+  }
+  uint64_t bytes() const { return words_.capacity() * 8 + inserted_.capacity() * 4; }
 
  private:
-  std::vector<uint8_t> epochs_;
-  uint8_t epoch_ = 0;
+  std::vector<uint64_t> words_;
+  std::vector<uint32_t> inserted_;
 };
 
-struct Candidate {
-  float distance;
-  uint32_t id;
+// Neighbours of one expanded element: gathered, fetched, scored later.
+struct Expansion {
+  std::vector<uint32_t> ids;
+  std::vector<const uint8_t*> rows;
+  size_t count = 0;
 };
 
 // Thread-compatible.
 struct Scratch {
   VisitedSet visited;
-  std::vector<Candidate> pool;      // nearest first
-  std::vector<Candidate> frontier;  // a heap
-  // One expansion: links, the unvisited among them, their rows and distances.
+  Frontier frontier;
+  VectorRows::Query query;
+  std::vector<Candidate> pool;  // what a walk found
+  Expansion expansions[2];
   std::vector<uint32_t> links, ids;
-  std::vector<const float*> rows;
   std::vector<float> distances;
-  // An insertion: what was chosen on each layer, and the rows of one choice.
+  // An insertion: what was chosen on each layer; the rows of one choice and room to decode them.
   std::vector<std::vector<uint32_t>> neighbours;
-  std::vector<const float*> chosen_rows;
+  std::vector<const float*> plain_rows;
+  std::vector<float> plain;
 
-  // A full list and one more fit into everything that is used under an element's lock.
-  explicit Scratch(uint32_t max_links)
-      : links(max_links + 1), ids(max_links + 1), rows(max_links + 1), distances(max_links + 1) {
+  // A full list and one more fit into everything that is used under an element's lock, but `plain`.
+  explicit Scratch(uint32_t max_links) : links(max_links + 1), ids(max_links + 1), distances(max_links + 1) {
     pool.reserve(max_links + 1);
-    chosen_rows.reserve(max_links + 1);
+    plain_rows.reserve(max_links + 2);
+    for (Expansion& expansion : expansions) {
+      expansion.ids.resize(max_links + 1);
+      expansion.rows.resize(max_links + 1);
+    }
   }
+  // Room to decode a full list and two more.
+  void ReservePlain(size_t floats) { plain.resize((links.size() + 1) * floats); }
   uint64_t bytes() const {
-    return sizeof(*this) + visited.bytes() + (pool.capacity() + frontier.capacity()) * sizeof(Candidate) +
-           links.size() * 28;
+    return sizeof(*this) + visited.bytes() + frontier.bytes() + pool.capacity() * sizeof(Candidate) +
+           links.size() * 48 + plain.capacity() * sizeof(float);
   }
 };
 

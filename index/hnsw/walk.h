@@ -7,65 +7,85 @@
 
 #include "index/hnsw/graph.h"
 #include "index/hnsw/scratch.h"
+#include "index/hnsw/vector_rows.h"
 
 namespace larder::index {
 
-// The nearest to `query` that greedy steps find on layers entry.level to `level` + 1.
-Candidate Descend(const HnswGraph& graph, const float* query, HnswGraph::Entry entry, int level,
-                  Scratch* scratch);
+// What a walk goes over. Borrowed.
+struct WalkedGraph {
+  const HnswGraph& links;
+  const VectorRows& rows;
+};
 
-// Best-first over `level` from `start`: scratch->pool = the `ef` nearest found, nearest first. One
-// sorted array is both the frontier and the result (as in Fu et al., NSG, arXiv:1707.00143), for a
-// moderate ef the fastest of the known ways.
-void WalkLayer(const HnswGraph& graph, const float* query, Candidate start, int level, size_t ef,
+// The nearest to scratch->query that greedy steps find on layers entry.level to `level` + 1.
+Candidate Descend(const WalkedGraph& graph, HnswGraph::Entry entry, int level, Scratch* scratch);
+
+// Best-first over `level` from `start`: scratch->pool = the `ef` nearest found that `admit`, and perhaps
+// a few more, by the walk's estimates and in no order. The walk goes through all.
+//
+// Three steps of three elements overlap, so that none waits for memory: the links of one are fetched
+// while the rows of the neighbours of the one before are, while those of the one before that are scored.
+template <typename Admit>
+void WalkLayer(const WalkedGraph& graph, Candidate start, int level, size_t ef, const Admit& admit,
                Scratch* scratch);
 
-// The same over layer 0, but scratch->pool holds only elements that `admit`; the walk goes through
-// all. Frontier and result are heaps: right for a large `ef` as well.
-template <typename Admit>
-void WalkAdmitted(const HnswGraph& graph, const float* query, Candidate start, size_t ef, const Admit& admit,
-                  Scratch* scratch);
+// Cuts scratch->pool to the `keep` nearest by the walk's estimates and sorts them by the best distances.
+void RankPool(const VectorRows& rows, size_t keep, Scratch* scratch);
 
-// Fills scratch->ids and ->distances with the unvisited neighbours of `id`; returns their number.
-size_t ScoreNeighbours(const HnswGraph& graph, const float* query, uint32_t id, int level, Scratch* scratch);
+inline bool Nearer(const Candidate& a, const Candidate& b) {
+  return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
+}
 
 namespace internal_walk {
-inline bool Nearer(const Candidate& a, const Candidate& b) { return a.distance < b.distance; }
-inline bool Farther(const Candidate& a, const Candidate& b) { return a.distance > b.distance; }
+
+// Gathers the neighbours of `id` that the walk has not seen, and fetches their rows.
+inline void Gather(const WalkedGraph& graph, uint32_t id, int level, Scratch* scratch, Expansion* expansion) {
+  uint32_t* ids = expansion->ids.data();
+  expansion->count = scratch->visited.InsertNew(ids, graph.links.CopyLinks(id, level, ids));
+  for (size_t i = 0; i < expansion->count; ++i) {
+    expansion->rows[i] = graph.rows.WalkRow(ids[i]);
+    graph.rows.Prefetch(expansion->rows[i]);
+  }
+}
+
+template <typename Admit>
+void ScoreExpansion(const WalkedGraph& graph, const Expansion& expansion, const Admit& admit, Scratch* scratch) {
+  float* distances = scratch->distances.data();
+  graph.rows.Estimate(scratch->query, expansion.rows.data(), expansion.count, distances);
+  Frontier& frontier = scratch->frontier;
+  const float worst = frontier.worst();
+  for (size_t i = 0; i < expansion.count; ++i) {
+    if (!(distances[i] < worst)) continue;
+    frontier.Push({distances[i], expansion.ids[i]}, admit(expansion.ids[i]));
+  }
+  frontier.Tighten();
+}
+
 }  // namespace internal_walk
 
 template <typename Admit>
-void WalkAdmitted(const HnswGraph& graph, const float* query, Candidate start, size_t ef, const Admit& admit,
-                  Scratch* scratch) {
-  using internal_walk::Farther, internal_walk::Nearer;
-  std::vector<Candidate>&frontier = scratch->frontier, &pool = scratch->pool;  // min-heap, max-heap
-  scratch->visited.Clear(graph.capacity());
+void WalkLayer(const WalkedGraph& graph, Candidate start, int level, size_t ef, const Admit& admit,
+               Scratch* scratch) {
+  constexpr uint32_t kNone = ~0u;
+  scratch->visited.Clear(graph.links.capacity());
   scratch->visited.Insert(start.id);
-  frontier.assign(1, start);
-  pool.clear();
-  if (admit(start.id)) pool.push_back(start);
-  while (!frontier.empty()) {
-    const Candidate nearest = frontier.front();
-    if (pool.size() == ef && nearest.distance > pool.front().distance) break;
-    std::pop_heap(frontier.begin(), frontier.end(), Farther);
-    frontier.pop_back();
-    const size_t count = ScoreNeighbours(graph, query, nearest.id, 0, scratch);
-    for (size_t i = 0; i < count; ++i) {
-      const Candidate found{scratch->distances[i], scratch->ids[i]};
-      if (pool.size() == ef && !(found.distance < pool.front().distance)) continue;
-      frontier.push_back(found);
-      std::push_heap(frontier.begin(), frontier.end(), Farther);
-      if (!admit(found.id)) continue;
-      if (pool.size() == ef) {
-        std::pop_heap(pool.begin(), pool.end(), Nearer);
-        pool.back() = found;
-      } else {
-        pool.push_back(found);
-      }
-      std::push_heap(pool.begin(), pool.end(), Nearer);
-    }
+  scratch->frontier.Start(start.distance, scratch->query.offset, ef);
+  scratch->frontier.Push(start, admit(start.id));
+  uint32_t next = kNone;
+  Expansion* gathered = &scratch->expansions[0];
+  Expansion* before = &scratch->expansions[1];
+  gathered->count = before->count = 0;
+  for (;;) {
+    Candidate popped{0, kNone};
+    if (scratch->frontier.Pop(&popped)) graph.links.PrefetchLinks(popped.id);
+    gathered->count = 0;
+    if (next != kNone) internal_walk::Gather(graph, next, level, scratch, gathered);
+    if (before->count > 0) internal_walk::ScoreExpansion(graph, *before, admit, scratch);
+    if (popped.id == kNone && next == kNone && before->count == 0) break;
+    next = popped.id;
+    std::swap(gathered, before);
   }
-  std::sort_heap(pool.begin(), pool.end(), Nearer);
+  scratch->frontier.Results(&scratch->pool);
 }
 
 }  // namespace larder::index

@@ -17,79 +17,94 @@ HWY_BEFORE_NAMESPACE();
 namespace larder::index::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One word against its query planes, from the highest down: Horner's rule.
-HWY_INLINE int64_t WordSum(uint64_t word, const uint64_t* HWY_RESTRICT planes, size_t stride, size_t query_planes) {
-  int64_t sum = 0;
-  for (size_t p = query_planes; p-- > 0;) {
-    const int64_t ones = std::popcount(word & planes[p * stride]);
-    sum = 2 * sum + (p + 1 == query_planes ? -ones : ones);
-  }
-  return sum;
+HWY_INLINE float FinishPlanes(const PlaneQuery& query, const uint8_t* HWY_RESTRICT row, float sum) {
+  float factors[2];
+  std::memcpy(factors, row + 8 * query.words * query.code_planes, sizeof(factors));
+  return query.constant + factors[0] * (query.dot * sum + query.step) + factors[1];
 }
 
-HWY_INLINE int64_t ScalarPlaneSum(const PlaneQuery& query, const uint8_t* HWY_RESTRICT row, size_t from) {
-  const size_t row_words = query.words * query.code_planes;
-  int64_t sum = 0;
-  for (size_t i = from; i < row_words; ++i) {
-    uint64_t word;
-    std::memcpy(&word, row + 8 * i, sizeof(word));
-    sum += WordSum(word, query.planes + i, row_words, query.query_planes) << (i / query.words);
-  }
-  return sum;
-}
-
-#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
-using WordTag = hn::ScalableTag<uint64_t>;
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+using WordTag = hn::FixedTag<uint64_t, 8>;
 using WordVec = hn::Vec<WordTag>;
 
-HWY_INLINE WordVec WordSums(WordVec words, const uint64_t* HWY_RESTRICT planes, size_t stride, size_t query_planes,
-                            hn::Mask<WordTag> some) {
+// Which code plane each of eight words from `first` belongs to: several may share a vector.
+HWY_INLINE WordVec PlaneShifts(const PlaneQuery& query, size_t first) {
   const WordTag d;
-  WordVec sums = hn::Zero(d);
-  for (size_t p = query_planes; p-- > 0;) {
-    const WordVec ones = hn::PopulationCount(hn::And(words, hn::MaskedLoad(some, d, planes + p * stride)));
-    sums = hn::Add(sums, sums);
-    sums = p + 1 == query_planes ? hn::Sub(sums, ones) : hn::Add(sums, ones);
+  const WordVec place = hn::Iota(d, first), one = hn::Set(d, 1);
+  WordVec shifts = hn::Zero(d);
+  for (size_t begin = query.words; begin < query.words * query.code_planes; begin += query.words) {
+    shifts = hn::Add(shifts, hn::IfThenZeroElse(hn::Lt(place, hn::Set(d, begin)), one));
   }
-  return sums;
+  return shifts;
 }
 
-// Sums modulo 2^64, which two's complement makes signed.
-HWY_INLINE int64_t PlaneSum(const PlaneQuery& query, const uint8_t* HWY_RESTRICT row) {
+// Four rows share each load of the query. Horner's rule over its planes from the highest, which counts
+// negative; everything modulo 2^32, which two's complement makes signed.
+HWY_INLINE void FourPlaneRows(const PlaneQuery& query, const uint8_t* const* rows, float* HWY_RESTRICT out) {
   const WordTag d;
-  const size_t lanes = hn::Lanes(d), row_words = query.words * query.code_planes;
-  const uint64_t* HWY_RESTRICT words = reinterpret_cast<const uint64_t*>(row);
-  WordVec sum = hn::Zero(d);
-  for (size_t i = 0; i < row_words; i += lanes) {
+  const size_t row_words = query.words * query.code_planes;
+  WordVec t0 = hn::Zero(d), t1 = t0, t2 = t0, t3 = t0;
+  for (size_t i = 0; i < row_words; i += 8) {
     const auto some = hn::FirstN(d, row_words - i);
-    const WordVec sums =
-        WordSums(hn::MaskedLoad(some, d, words + i), query.planes + i, row_words, query.query_planes, some);
-    if (query.code_planes == 1) {
-      sum = hn::Add(sum, sums);
-    } else {
-      // Words of several planes may share the vector.
-      HWY_ALIGN uint64_t shifts[8];
-      for (size_t j = 0; j < lanes; ++j) shifts[j] = (i + j) / query.words;
-      sum = hn::Add(sum, hn::Shl(sums, hn::Load(d, shifts)));
+    const auto load = [&](const void* at) HWY_ATTR {
+      return hn::MaskedLoad(some, d, static_cast<const uint64_t*>(at));
+    };
+    const WordVec w0 = load(rows[0] + 8 * i), w1 = load(rows[1] + 8 * i), w2 = load(rows[2] + 8 * i),
+                  w3 = load(rows[3] + 8 * i);
+    const uint64_t* HWY_RESTRICT planes = query.planes + i + (query.query_planes - 1) * row_words;
+    const WordVec top = load(planes), zero = hn::Zero(d);
+    WordVec s0 = hn::Sub(zero, hn::PopulationCount(hn::And(w0, top)));
+    WordVec s1 = hn::Sub(zero, hn::PopulationCount(hn::And(w1, top)));
+    WordVec s2 = hn::Sub(zero, hn::PopulationCount(hn::And(w2, top)));
+    WordVec s3 = hn::Sub(zero, hn::PopulationCount(hn::And(w3, top)));
+    for (size_t p = 1; p < query.query_planes; ++p) {
+      planes -= row_words;
+      const WordVec q = load(planes);
+      s0 = hn::Add(hn::Add(s0, s0), hn::PopulationCount(hn::And(w0, q)));
+      s1 = hn::Add(hn::Add(s1, s1), hn::PopulationCount(hn::And(w1, q)));
+      s2 = hn::Add(hn::Add(s2, s2), hn::PopulationCount(hn::And(w2, q)));
+      s3 = hn::Add(hn::Add(s3, s3), hn::PopulationCount(hn::And(w3, q)));
     }
+    if (query.code_planes > 1) {
+      const WordVec shifts = PlaneShifts(query, i);
+      s0 = hn::Shl(s0, shifts), s1 = hn::Shl(s1, shifts), s2 = hn::Shl(s2, shifts), s3 = hn::Shl(s3, shifts);
+    }
+    t0 = hn::Add(t0, s0), t1 = hn::Add(t1, s1), t2 = hn::Add(t2, s2), t3 = hn::Add(t3, s3);
   }
-  return static_cast<int64_t>(hn::GetLane(hn::SumOfLanes(d, sum)));
+  const auto low = [&](WordVec t) HWY_ATTR { return hn::BitCast(SumTag(), hn::And(t, hn::Set(d, 0xFFFFFFFF))); };
+  HWY_ALIGN float sums[4];
+  const hn::FixedTag<float, 4> df;
+  hn::Store(hn::ConvertTo(df, FourSums(low(t0), low(t1), low(t2), low(t3))), df, sums);
+  for (size_t i = 0; i < 4; ++i) out[i] = FinishPlanes(query, rows[i], sums[i]);
 }
-#else
-HWY_INLINE int64_t PlaneSum(const PlaneQuery& query, const uint8_t* HWY_RESTRICT row) {
-  return ScalarPlaneSum(query, row, 0);
-}
-#endif
 
 void PlaneRows(const PlaneQuery& query, const uint8_t* const* rows, size_t count, float* out) {
-  const size_t bytes = 8 * query.words * query.code_planes;
-  for (size_t i = 0; i < count; ++i) {
-    float factors[2];
-    std::memcpy(factors, rows[i] + bytes, sizeof(factors));
-    const float sum = static_cast<float>(PlaneSum(query, rows[i]));
-    out[i] = query.constant + factors[0] * (query.dot * sum + query.step) + factors[1];
+  ByFours(rows, count, out, [&](const uint8_t* const* r, float* o) HWY_ATTR { FourPlaneRows(query, r, o); });
+}
+#else
+// One word against its query planes, from the highest down: Horner's rule.
+HWY_INLINE int64_t WordSum(uint64_t word, const uint64_t* HWY_RESTRICT planes, size_t stride, size_t query_planes) {
+  int64_t sum = -static_cast<int64_t>(std::popcount(word & planes[(query_planes - 1) * stride]));
+  for (size_t p = query_planes - 1; p-- > 0;) sum = 2 * sum + std::popcount(word & planes[p * stride]);
+  return sum;
+}
+
+// CPUs without a popcount of vectors have one of words.
+void PlaneRows(const PlaneQuery& query, const uint8_t* const* rows, size_t count, float* out) {
+  for (size_t row = 0; row < count; ++row) {
+    int64_t sum = 0;
+    for (size_t b = 0; b < query.code_planes; ++b) {
+      for (size_t i = b * query.words; i < (b + 1) * query.words; ++i) {
+        uint64_t word;
+        std::memcpy(&word, rows[row] + 8 * i, sizeof(word));
+        sum += WordSum(word, query.planes + i, query.words * query.code_planes, query.query_planes) *
+               (int64_t{1} << b);
+      }
+    }
+    out[row] = FinishPlanes(query, rows[row], static_cast<float>(sum));
   }
 }
+#endif
 
 // 255 * 256 fits 16 bits.
 constexpr size_t kGroupsAtOnce = 256;

@@ -44,12 +44,28 @@ HWY_INLINE float HalfFinish(float sum) {
   return kForm == DistanceForm::kOneMinusDot ? 1.0f - sum : kForm == DistanceForm::kMinusDot ? -sum : sum;
 }
 
-// The last n mod Lanes halves, zero-padded, so that nothing outside the row is read.
-HWY_INLINE HalfVec HalfRest(const uint8_t* HWY_RESTRICT row, size_t i, size_t n) {
-  uint8_t rest[32] = {};
-  std::memcpy(rest, row + 2 * i, 2 * (n - i));
-  return LoadHalves(rest, 0);
-}
+// The last n mod Lanes elements of query and row, zeros elsewhere: the row's last whole vector less what is
+// summed already; of a row that has none, a copy. Nothing outside the row is read.
+struct HalfTail {
+  HWY_INLINE HalfTail(size_t size, size_t lanes)
+      : n(size), whole(size >= lanes), done(hn::FirstN(HalfTag(), whole ? lanes - size % lanes : 0)) {}
+  HWY_INLINE HalfVec Query(const float* HWY_RESTRICT query) const {
+    const HalfTag d;
+    if (whole) return hn::IfThenZeroElse(done, hn::LoadU(d, query + n - hn::Lanes(d)));
+    float rest[16] = {};
+    std::memcpy(rest, query, n * sizeof(float));
+    return hn::LoadU(d, rest);
+  }
+  HWY_INLINE HalfVec Row(const uint8_t* HWY_RESTRICT row) const {
+    if (whole) return hn::IfThenZeroElse(done, LoadHalves(row, n - hn::Lanes(HalfTag())));
+    uint8_t rest[32] = {};
+    std::memcpy(rest, row, 2 * n);
+    return LoadHalves(rest, 0);
+  }
+  size_t n;
+  bool whole;
+  hn::Mask<HalfTag> done;
+};
 
 template <DistanceForm kForm>
 HWY_INLINE void FourHalfRows(const float* HWY_RESTRICT query, const uint8_t* const* rows, size_t n,
@@ -66,13 +82,12 @@ HWY_INLINE void FourHalfRows(const float* HWY_RESTRICT query, const uint8_t* con
     s3 = HalfStep<kForm>(q, LoadHalves(rows[3], i), s3);
   }
   if (i < n) {
-    float rest[16] = {};
-    std::memcpy(rest, query + i, (n - i) * sizeof(float));
-    const HalfVec q = hn::LoadU(d, rest);
-    s0 = HalfStep<kForm>(q, HalfRest(rows[0], i, n), s0);
-    s1 = HalfStep<kForm>(q, HalfRest(rows[1], i, n), s1);
-    s2 = HalfStep<kForm>(q, HalfRest(rows[2], i, n), s2);
-    s3 = HalfStep<kForm>(q, HalfRest(rows[3], i, n), s3);
+    const HalfTail tail(n, lanes);
+    const HalfVec q = tail.Query(query);
+    s0 = HalfStep<kForm>(q, tail.Row(rows[0]), s0);
+    s1 = HalfStep<kForm>(q, tail.Row(rows[1]), s1);
+    s2 = HalfStep<kForm>(q, tail.Row(rows[2]), s2);
+    s3 = HalfStep<kForm>(q, tail.Row(rows[3]), s3);
   }
   out[0] = HalfFinish<kForm>(hn::GetLane(hn::SumOfLanes(d, s0)));
   out[1] = HalfFinish<kForm>(hn::GetLane(hn::SumOfLanes(d, s1)));

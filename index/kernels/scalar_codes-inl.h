@@ -190,7 +190,41 @@ void Sq4x8Batch(const ResidualQuery& query, const uint8_t* const* rows, const ui
   }
 }
 
-ScalarKernels ScalarKernelsOfTarget() { return {&Sq8Batch, &Sq4Batch, &Sq4x8Batch}; }
+// Zeroes what lies between the places, so that any metric may run over all of them.
+void Sq4x8Decode(const ResidualRow& row, size_t dimension, const float* centre, float* out) {
+  const FullTag d;
+  const hn::Rebind<int32_t, FullTag> d32;
+  const hn::Rebind<uint8_t, FullTag> d8;
+  const size_t lanes = hn::Lanes(d), bytes = (dimension + 1) / 2;
+  const auto mask = hn::Set(d32, 15), steps = hn::Set(d32, kResidualSteps);
+  const auto scale = hn::Set(d, row.step / kResidualSteps);
+  const auto shift = hn::Set(d, row.lo - kResidualReach * row.step);
+  for (size_t block = 0; block < bytes; block += 64) {
+    const size_t width = bytes - block < 64 ? bytes - block : 64;
+    const size_t high_width = dimension - 2 * block - width < 64 ? dimension - 2 * block - width : 64;
+    for (size_t i = 0; i < 64; i += lanes) {
+      const size_t low_left = i < width ? width - i : 0, high_left = i < high_width ? high_width - i : 0;
+      float* HWY_RESTRICT low_out = out + 2 * block + i;
+      if (low_left == 0) {
+        hn::StoreU(hn::Zero(d), d, low_out);
+        hn::StoreU(hn::Zero(d), d, low_out + 64);
+        continue;
+      }
+      const auto nibbles = hn::PromoteTo(d32, hn::LoadU(d8, row.prefix + block + i));
+      const auto low_rest = hn::PromoteTo(d32, hn::LoadU(d8, row.residual + 2 * block + i));
+      const auto high_rest = hn::PromoteTo(d32, hn::LoadU(d8, row.residual + 2 * block + width + i));
+      const auto low = hn::Add(hn::Mul(hn::And(nibbles, mask), steps), low_rest);
+      const auto high = hn::Add(hn::Mul(hn::ShiftRight<4>(nibbles), steps), high_rest);
+      const float* HWY_RESTRICT c = centre + 2 * block + i;
+      const auto low_value = hn::Add(hn::LoadU(d, c), hn::MulAdd(hn::ConvertTo(d, low), scale, shift));
+      const auto high_value = hn::Add(hn::LoadU(d, c + 64), hn::MulAdd(hn::ConvertTo(d, high), scale, shift));
+      hn::StoreU(hn::IfThenElseZero(hn::FirstN(d, low_left), low_value), d, low_out);
+      hn::StoreU(hn::IfThenElseZero(hn::FirstN(d, high_left), high_value), d, low_out + 64);
+    }
+  }
+}
+
+ScalarKernels ScalarKernelsOfTarget() { return {&Sq8Batch, &Sq4Batch, &Sq4x8Batch, &Sq4x8Decode}; }
 
 }  // namespace larder::index::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -51,6 +51,8 @@ struct ScalarQuery {
 // The residual's part of sq4x8: a byte a dimension, `kResidualSteps` to the step of the nibbles, so that
 // it reaches a quarter of a step further than rounding needs. Here sum = <query, 204 nibble + residual>.
 constexpr int kResidualSteps = 204;
+// How far a residual reaches, in steps of the nibbles.
+constexpr float kResidualReach = 255.0f / kResidualSteps / 2;
 constexpr size_t ResidualBytes(size_t dimension) {
   const size_t tail = (dimension % 128 + 1) / 2;
   return dimension / 128 * 128 + (tail == 0 ? 0 : tail + RoundUp(tail, 16));
@@ -62,6 +64,13 @@ struct ResidualQuery {
   ScalarTerms terms;
 };
 
+// One row of sq4x8: its parts and its factors.
+struct ResidualRow {
+  const uint8_t* prefix = nullptr;
+  const uint8_t* residual = nullptr;
+  float lo = 0, step = 0;
+};
+
 // No alignment is needed. A row's result does not depend on its place in the batch.
 struct ScalarKernels {
   using Batch = void (*)(const ScalarQuery& query, const uint8_t* const* rows, size_t count, float* out);
@@ -70,6 +79,9 @@ struct ScalarKernels {
   Batch sq8 = nullptr;
   Batch sq4 = nullptr;
   Residual sq4x8 = nullptr;
+  // The row plus `centre`, both by NibblePlace; RoundUp(D, 128) floats, zero between the places.
+  using Decode = void (*)(const ResidualRow& row, size_t dimension, const float* centre, float* out);
+  Decode decode = nullptr;
 };
 
 ScalarKernels SelectScalarKernels();

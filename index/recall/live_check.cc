@@ -8,6 +8,9 @@
 namespace larder::index {
 namespace {
 
+// A check is not broken off before this, however cheap the last one was: the machine may be busy.
+constexpr int64_t kLeastPatienceNs = 20'000'000;
+
 uint64_t Mix(uint64_t x) {  // splitmix64
   x += 0x9e3779b97f4a7c15;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
@@ -109,7 +112,7 @@ bool LiveCheck::CheckOne(const VectorIndex& index, const RecallTable& table, con
   if (!Afford() || !Take(&sample, &generation)) return false;
   const int64_t cost = cost_ns_.load(std::memory_order_relaxed), start = options_.clock();
   const auto enough = [&] {
-    return (cost > 0 && options_.clock() - start > 2 * cost) || (stop && stop());
+    return (cost > 0 && options_.clock() - start > std::max(kLeastPatienceNs, 2 * cost)) || (stop && stop());
   };
   const auto exact = ExactScan(index, sample.end_vid).Nearest(sample.query, sample.k, enough);
   const int64_t took = options_.clock() - start;

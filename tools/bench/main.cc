@@ -5,6 +5,8 @@
 #include <filesystem>
 
 #include "tools/bench/ann.h"
+#include "tools/bench/codes.h"
+#include "tools/bench/kernels.h"
 #include "tools/bench/retrieval.h"
 
 namespace {
@@ -57,6 +59,25 @@ void AddRetrieval(CLI::App* app, larder::tools::RetrievalOptions* o) {
   app->add_flag("--json", o->json, "One JSON object");
 }
 
+void AddCodes(CLI::App* app, larder::tools::CodesOptions* o) {
+  app->add_option("--base", o->base, "Rows to encode: .npy (f2, f4), .fvecs or .fbin")->required();
+  app->add_option("--query", o->query, "Queries, likewise")->required();
+  app->add_option("--gt", o->ground_truth, "Row numbers of the true nearest: .npy, .ivecs or .ibin; computed if absent");
+  app->add_option("--metric", o->metric)->check(CLI::IsMember({"cosine", "dot", "l2"}))->capture_default_str();
+  app->add_option("--codes", o->codes, "f32, f16, sq8, sq4, sq4x8, pqN, opqN, binaryN, rabitqN; all if absent")->delimiter(',');
+  app->add_option("--limit", o->limit, "Only the first rows; 0 = all")->capture_default_str();
+  app->add_option("--queries", o->queries, "Only the first")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  app->add_flag("--json", o->json, "One JSON line a code");
+  app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
+}
+
+void AddKernels(CLI::App* app, larder::tools::KernelsOptions* o) {
+  app->add_option("--dim", o->dimensions)->delimiter(',')->check(CLI::Range(1, 65'536))->capture_default_str();
+  app->add_option("--passes", o->passes, "Over all kernels in turn; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
+  app->add_option("--megabytes", o->megabytes, "Of codes in memory")->check(CLI::Range(1, 65'536))->capture_default_str();
+  app->add_flag("--json", o->json, "One JSON line a kernel");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -66,12 +87,24 @@ int main(int argc, char** argv) {
   larder::tools::RetrievalOptions retrieval;
   CLI::App* ann_app = app.add_subcommand("ann", "Nearest neighbours: recall against queries a second");
   CLI::App* retrieval_app = app.add_subcommand("retrieval", "Text in, questions asked: recall, nDCG, MRR");
+  larder::tools::CodesOptions codes;
+  larder::tools::KernelsOptions kernels;
+  CLI::App* codes_app = app.add_subcommand("codes", "What each code keeps of a data set: bytes, recall, speed");
+  CLI::App* kernels_app = app.add_subcommand("kernels", "Distances from codes: GB/s, beside memory's own");
   AddAnn(ann_app, &ann);
   AddRetrieval(retrieval_app, &retrieval);
+  AddCodes(codes_app, &codes);
+  AddKernels(kernels_app, &kernels);
   CLI11_PARSE(app, argc, argv);
-  const WorkDirectory directory(ann_app->parsed() ? &ann.directory : &retrieval.directory);
-  const absl::Status status =
-      ann_app->parsed() ? larder::tools::RunAnn(ann) : larder::tools::RunRetrieval(retrieval);
+  absl::Status status;
+  if (codes_app->parsed()) {
+    status = larder::tools::RunCodes(codes);
+  } else if (kernels_app->parsed()) {
+    status = larder::tools::RunKernels(kernels);
+  } else {
+    const WorkDirectory directory(ann_app->parsed() ? &ann.directory : &retrieval.directory);
+    status = ann_app->parsed() ? larder::tools::RunAnn(ann) : larder::tools::RunRetrieval(retrieval);
+  }
   if (status.ok()) return 0;
   std::fprintf(stderr, "larder-bench: %s\n", status.ToString().c_str());
   return 1;

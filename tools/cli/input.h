@@ -18,11 +18,10 @@ absl::StatusOr<std::string> ReadInput(const std::string& path);
 
 // "0.1, -2e-3,4". InvalidArgument naming the place and what stands there.
 absl::StatusOr<std::vector<float>> ParseVector(absl::string_view text);
-// One vector in NumPy's format (.npy, version 1 to 3): float16, float32 or float64, little endian,
-// of shape (n,) or (1, n).
-absl::StatusOr<std::vector<float>> ParseNpyVector(absl::string_view bytes);
+// The only vector of a file in one of matrix_reader.h's formats, such as .npy of shape (n,) or (1, n).
+absl::StatusOr<std::vector<float>> ReadVectorFile(const std::string& path);
 // The vector that `--vector` or `--vector-file` gives; empty if neither does.
-absl::StatusOr<std::vector<float>> VectorFromFlags(const std::string& values, const std::string& npy_path);
+absl::StatusOr<std::vector<float>> VectorFromFlags(const std::string& values, const std::string& path);
 
 // "1,2,3" or "[1, 2, 3]".
 absl::StatusOr<std::vector<int32_t>> ParseTokens(absl::string_view text);

@@ -3,8 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 
@@ -35,29 +34,40 @@ TEST(ParseVector, NamesTheBadElement) {
   EXPECT_THAT(std::string(ParseVector("1,,3").status().message()), HasSubstr("found \"\""));
 }
 
-TEST(ParseNpyVector, ReadsEachTypeAndShape) {
-  EXPECT_THAT(*ParseNpyVector(Npy("<f4", "(3,)", Bytes<float>({1, 2.5f, -3}))), ElementsAre(1, 2.5f, -3));
-  EXPECT_THAT(*ParseNpyVector(Npy("<f8", "(1, 2)", Bytes<double>({0.25, 8}))), ElementsAre(0.25f, 8));
-  // One, minus two, the smallest subnormal, the largest half.
-  EXPECT_THAT(*ParseNpyVector(Npy("<f2", "(4,)", Bytes<uint16_t>({0x3C00, 0xC000, 0x0001, 0x7BFF}))),
-              ElementsAre(1.0f, -2.0f, std::ldexp(1.0f, -24), 65504.0f));
+std::string WriteNpy(const std::string& name, const std::string& contents) {
+  const std::string path = absl::StrCat(::testing::TempDir(), "/input_test_", name, ".npy");
+  std::ofstream(path, std::ios::binary) << contents;
+  return path;
 }
 
-TEST(ParseNpyVector, RefusesWhatIsNotOne) {
+TEST(ReadVectorFile, ReadsOneVectorInEitherShape) {
+  EXPECT_THAT(*ReadVectorFile(WriteNpy("flat", Npy("<f4", "(3,)", Bytes<float>({1, 2.5f, -3})))),
+              ElementsAre(1, 2.5f, -3));
+  EXPECT_THAT(*ReadVectorFile(WriteNpy("row", Npy("<f4", "(1, 2)", Bytes<float>({0.25f, 8})))),
+              ElementsAre(0.25f, 8));
+}
+
+TEST(ReadVectorFile, ReadsEachTypeOfNumber) {
+  EXPECT_THAT(*ReadVectorFile(WriteNpy("f8", Npy("<f8", "(2,)", Bytes<double>({0.25, 8})))), ElementsAre(0.25f, 8));
+  EXPECT_THAT(*ReadVectorFile(WriteNpy("f2", Npy("<f2", "(2,)", Bytes<uint16_t>({0x3C00, 0xC000})))),
+              ElementsAre(1, -2));
+}
+
+TEST(ReadVectorFile, RefusesAFileThatIsCutAnywhere) {
   const std::string good = Npy("<f4", "(3,)", Bytes<float>({1, 2, 3}));
   for (size_t size = 0; size < good.size(); ++size) {
-    EXPECT_EQ(ParseNpyVector(good.substr(0, size)).status().code(), absl::StatusCode::kInvalidArgument)
+    EXPECT_EQ(ReadVectorFile(WriteNpy("cut", good.substr(0, size))).status().code(),
+              absl::StatusCode::kInvalidArgument)
         << size;
   }
-  for (const auto& [type, shape, expected] :
-       std::vector<std::array<std::string, 3>>{{"<f4", "(2, 3)", "shape"},
-                                               {"<f4", "()", "shape"},
-                                               {"<i8", "(3,)", "type '<i8'"},
-                                               {">f4", "(3,)", "type"},
-                                               {"<f4", "(4,)", "expected 16 bytes of data, found 12"}}) {
-    EXPECT_THAT(std::string(ParseNpyVector(Npy(type, shape, Bytes<float>({1, 2, 3}))).status().message()),
-                HasSubstr(expected));
-  }
+  EXPECT_EQ(ReadVectorFile(WriteNpy("none", Npy("<f4", "(0,)", ""))).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadVectorFile("/nowhere/x.npy").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(ReadVectorFile, RefusesSeveralVectors) {
+  const std::string path = WriteNpy("rows", Npy("<f4", "(2, 2)", Bytes<float>({1, 2, 3, 4})));
+  EXPECT_THAT(std::string(ReadVectorFile(path).status().message()), HasSubstr("found 2 rows of 2"));
 }
 
 TEST(ParseTokens, ReadsBareAndBracketedLists) {

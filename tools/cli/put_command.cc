@@ -132,8 +132,8 @@ void AddPutCommand(CLI::App& app, Session& session) {
       ->type_name("FIELD=VALUE");
   CLI::Option* vector =
       put->add_option("--vector", args->vector, "Its vector, 0.1,0.2,...: the text becomes one chunk");
-  put->add_option("--vector-file", args->vector_file, "The same from NumPy")
-      ->type_name("FILE.npy")
+  put->add_option("--vector-file", args->vector_file, "The same from a file: .npy, .fvecs, .fbin")
+      ->type_name("FILE")
       ->excludes(vector);
   put->add_option("--space", args->space, "The vector's space; else the collection's first");
   put->add_option("--section", args->section, "With a vector: the chunk's section");

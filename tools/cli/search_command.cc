@@ -87,8 +87,8 @@ void AddSearchCommand(CLI::App& app, Session& session) {
   search->add_option("collection", args->collection, "The collection\'s name")->required();
   search->add_option("text", args->words, "The question, in words");
   CLI::Option* vector = search->add_option("--vector", args->vector, "A vector instead: 0.1,0.2,...");
-  search->add_option("--vector-file", args->vector_file, "The same from NumPy")
-      ->type_name("FILE.npy")
+  search->add_option("--vector-file", args->vector_file, "The same from a file: .npy, .fvecs, .fbin")
+      ->type_name("FILE")
       ->excludes(vector);
   search->add_option("--space", request.space, "Vector space; else the collection's first");
   search->add_option("-k", request.k, "How many chunks")->capture_default_str();

@@ -1,0 +1,93 @@
+// The vectors of a graph's elements: as they are while there are few, then as codes (sq4x8): a walk
+// reads the 4-bit part, a cache line at 100 dimensions; what it finds is ranked by all 12 bits.
+#ifndef LARDER_INDEX_HNSW_VECTOR_ROWS_H_
+#define LARDER_INDEX_HNSW_VECTOR_ROWS_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "index/codes/scalar_code.h"
+#include "index/hnsw/page_block.h"
+#include "index/kernels/distance.h"
+#include "index/vector_index.h"
+
+namespace larder::index {
+
+// Coded from so many rows on, which are also what the code is trained on.
+inline constexpr uint32_t kFirstCoded = 4096;
+
+// Threads: Put for different ids and all const methods run together; Grow and Encode run alone.
+class VectorRows {
+ public:
+  // A query as the rows want it. Reusable.
+  struct Query {
+    const float* vector = nullptr;  // borrowed
+    CodeQuery code;
+    float offset = 0;  // added to any distance from it, that is not negative
+  };
+
+  explicit VectorRows(const IndexOptions& options);
+  absl::Status Grow(size_t rows);
+  bool coded() const { return code_ != nullptr; }
+  // Whether the rows should be codes once they are kFirstCoded, and are not.
+  bool WantsCode() const { return codable_ && !coded(); }
+  // Trains on the first kFirstCoded of `count` rows and turns all into codes.
+  absl::Status Encode(uint32_t count);
+  // For an empty index that will hold rows of `other`, which keep their codes' frame.
+  void AdoptCode(const VectorRows& other);
+
+  void Put(uint32_t id, const float* vector);
+  void Prepare(const float* vector, Query* query) const;
+
+  // What walks read: rows of walk_bytes(), prefetched long before they are compared.
+  const uint8_t* WalkRow(uint32_t id) const { return reinterpret_cast<uint8_t*>(walk_.data()) + id * walk_bytes_; }
+  void Prefetch(const uint8_t* row) const {
+    for (size_t offset = 0; offset < prefetch_bytes_; offset += 64) __builtin_prefetch(row + offset);
+  }
+  void Estimate(const Query& query, const uint8_t* const* rows, size_t count, float* out) const;
+
+  // The best distances these rows can give; equal to Estimate's while they are not coded.
+  void Distances(const Query& query, const uint32_t* ids, size_t count, float* out) const;
+
+  // A vector for `kernels`, `plain_floats()` long, between any two of which they give the metric's
+  // distance: the row itself, or decoded into `buffer`.
+  size_t plain_floats() const { return coded() ? code_->places() : dimension_; }
+  const float* Plain(uint32_t id, float* buffer) const;
+  const DistanceKernels& kernels() const { return kernels_; }
+
+  void Decode(uint32_t id, float* vector) const;
+  bool Same(uint32_t a, uint32_t b) const;  // the same bits
+  uint64_t bytes_per_row() const { return walk_bytes_ + residual_bytes_; }
+
+  // For snapshots: what Encode learned ("" if not coded), and the rows' memory.
+  std::string Serialize() const;
+  absl::Status Parse(absl::string_view bytes);
+  const PageBlock& walk_block() const { return walk_; }
+  const PageBlock& residual_block() const { return residuals_; }
+  size_t walk_bytes() const { return walk_bytes_; }
+  size_t residual_bytes() const { return residual_bytes_; }
+
+ private:
+  void UseCode(std::shared_ptr<const ScalarCode> code);
+  const uint8_t* Residual(uint32_t id) const {
+    return reinterpret_cast<uint8_t*>(residuals_.data()) + id * residual_bytes_;
+  }
+  const float* F32(uint32_t id) const { return reinterpret_cast<const float*>(WalkRow(id)); }
+
+  const Metric metric_;
+  const size_t dimension_;
+  const bool codable_;
+  const DistanceKernels kernels_;
+  std::shared_ptr<const ScalarCode> code_;
+  size_t walk_bytes_, residual_bytes_ = 0, prefetch_bytes_;
+  std::atomic<float> longest_{0};  // norm of any row, under dot
+  PageBlock walk_, residuals_;
+};
+
+}  // namespace larder::index
+
+#endif  // LARDER_INDEX_HNSW_VECTOR_ROWS_H_
