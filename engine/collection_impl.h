@@ -59,6 +59,9 @@ class CollectionImpl {
   absl::Status TakeSnapshot();
   // Folds tombstones out of indexes that hold many (or, if `all`, any).
   absl::Status Fold(bool all);
+  // Calibrates and checks recall (VectorSpace::TuneRecall), and keeps what was calibrated in a file.
+  // Takes `life` itself, and only for that file.
+  void TuneRecall(const std::function<bool()>& stop);
   uint64_t changes_since_snapshot() const { return changes_.load(std::memory_order_relaxed); }
   // Appends to `batch` the removal of every row; afterwards nothing may be written.
   void AppendDrop(storage::WriteBatch* batch) const;
@@ -97,6 +100,7 @@ class CollectionImpl {
   bool Expired(const DocumentRecord& record) const;
   void NoteExpiry(int64_t expires_at_ms);
   std::string SnapshotRoot() const;
+  std::string RecallPath(const VectorSpace& space) const;
 
   const CollectionRecord record_;
   DatabaseServices* const services_;

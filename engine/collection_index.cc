@@ -21,6 +21,7 @@ using storage::Table;
 namespace {
 
 constexpr char kDirectoryFile[] = "directory";
+constexpr uint64_t kMaxRecallBytes = 1 << 20;
 
 std::string SnapshotTag(uint64_t commit, uint64_t next_vid) {
   storage::RecordWriter out(1);
@@ -96,6 +97,8 @@ absl::Status CollectionImpl::Load() {
   for (const auto& space : spaces_) {
     const uint64_t from = space->Load(directory, tag, covered, directory_.chunks());
     RETURN_IF_ERROR(space->AddFromStore(*services_->store, from));
+    const auto recall = storage::ReadWholeFile(RecallPath(*space), kMaxRecallBytes);
+    if (recall.ok()) space->recall().Restore(*recall).IgnoreError();  // else it is measured again
   }
   ReplayTombstones();
   auto expiry = services_->store->NewIterator(Table::kExpiry, CollectionPrefix(record_.id));
@@ -176,6 +179,7 @@ absl::Status CollectionImpl::TakeSnapshot() {
 void CollectionImpl::RemoveSnapshots() const {
   std::error_code error;
   fs::remove_all(SnapshotRoot(), error);
+  for (const auto& space : spaces_) fs::remove(RecallPath(*space), error);
 }
 
 absl::Status CollectionImpl::Fold(bool all) {
@@ -185,6 +189,23 @@ absl::Status CollectionImpl::Fold(bool all) {
     changes_.fetch_add(1, std::memory_order_relaxed);
   }
   return absl::OkStatus();
+}
+
+std::string CollectionImpl::RecallPath(const VectorSpace& space) const {
+  return absl::StrCat(SnapshotRoot(), "-", space.number(), ".recall");
+}
+
+void CollectionImpl::TuneRecall(const std::function<bool()>& stop) {
+  for (const auto& space : spaces_) {
+    if (!space->TuneRecall(stop)) continue;
+    absl::ReaderMutexLock lock(&life);
+    if (!closed.ok()) return;
+    // Without the file the next process measures again.
+    std::error_code error;
+    fs::create_directories(services_->path + "/index", error);
+    storage::WriteFileAtomically(storage::FileSystem::Posix(), RecallPath(*space), space->recall().Serialize())
+        .IgnoreError();
+  }
 }
 
 namespace {

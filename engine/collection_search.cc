@@ -44,18 +44,45 @@ bool ScanIsCheaper(uint64_t matches, uint64_t all, uint32_t ef) {
   return static_cast<double>(matches) * static_cast<double>(matches) <= 20.0 * ef * static_cast<double>(all);
 }
 
+absl::Status CheckRequest(const SearchRequest& request) {
+  if (request.k == 0 || request.k > kMaxK) {
+    return absl::InvalidArgumentError(absl::StrCat("k is ", request.k, ", expected 1 to ", kMaxK));
+  }
+  if (request.ef > index::kMaxEf) {
+    return absl::InvalidArgumentError(absl::StrCat("ef is ", request.ef, ", expected at most ", index::kMaxEf));
+  }
+  if (request.target_recall == 0) return absl::OkStatus();
+  if (!(request.target_recall > 0 && request.target_recall < 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("target_recall is ", request.target_recall, ", expected more than 0 and less than 1"));
+  }
+  if (request.ef == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("ef is ", request.ef, " and target_recall is ",
+                                                 request.target_recall, ", expected at most one of them"));
+}
+
+// The candidate list that was asked for: by its length, by what it should find, or not at all.
+uint32_t EfOf(const SearchRequest& request, const VectorSpace& space) {
+  if (request.target_recall > 0) return space.recall().EfFor(request.target_recall, request.k);
+  return std::max(request.k, request.ef > 0 ? request.ef : space.options().hnsw.ef_search);
+}
+
 struct Candidates {
   std::vector<Neighbor> neighbors;
   const char* plan = "";
+  uint32_t ef = 0;     // of a graph walk
+  bool exact = false;  // all that matches was compared
 };
 
 absl::StatusOr<Candidates> FindCandidates(const index::VectorIndex& index, absl::Span<const float> query,
                                           const SearchRequest& request, uint32_t ef, const VidSet* matches) {
   Candidates out;
   const bool flat = index.options().kind == index::Kind::kFlat;
-  index::SearchParams params{request.k, std::max(ef, request.k), nullptr};
+  index::SearchParams params{request.k, ef, nullptr};
   if (matches == nullptr && (flat || !request.exact)) {
     out.plan = flat ? "flat" : "graph";
+    out.ef = flat ? 0 : ef;
+    out.exact = flat;
     ASSIGN_OR_RETURN(out.neighbors, index.Search(query, params));
     return out;
   }
@@ -64,11 +91,14 @@ absl::StatusOr<Candidates> FindCandidates(const index::VectorIndex& index, absl:
   if (!flat && !request.exact && !ScanIsCheaper(scan.size(), index.Stats().live, params.ef)) {
     params.filter = &scan;
     out.plan = "filtered graph";
+    out.ef = ef;
     ASSIGN_OR_RETURN(out.neighbors, index.Search(query, params));
     if (out.neighbors.size() >= std::min<uint64_t>(request.k, scan.size())) return out;
   }
   // The contract is min(k, matches): where the graph came short, the matches are scored.
   out.plan = "matches";
+  out.ef = 0;
+  out.exact = true;
   ASSIGN_OR_RETURN(out.neighbors, index.Score(query, scan, request.k));
   return out;
 }
@@ -123,12 +153,7 @@ absl::StatusOr<std::vector<float>> CollectionImpl::QueryVector(const SearchReque
 }
 
 absl::StatusOr<SearchReply> CollectionImpl::Search(const SearchRequest& request) const {
-  if (request.k == 0 || request.k > kMaxK) {
-    return absl::InvalidArgumentError(absl::StrCat("k is ", request.k, ", expected 1 to ", kMaxK));
-  }
-  if (request.ef > 10'000) {
-    return absl::InvalidArgumentError(absl::StrCat("ef is ", request.ef, ", expected at most 10000"));
-  }
+  RETURN_IF_ERROR(CheckRequest(request));
   SearchReply reply;
   StageClock clock(request.timings ? &reply.timings : nullptr);
   ASSIGN_OR_RETURN(const VectorSpace* space, FindSpace(request.space));
@@ -141,12 +166,21 @@ absl::StatusOr<SearchReply> CollectionImpl::Search(const SearchRequest& request)
   clock.Stage("filter");
   if (reply.matches == 0) {
     reply.plan = "matches";
+    reply.recall_estimate = 1;
     return reply;
   }
-  const uint32_t ef = request.ef > 0 ? request.ef : space->options().hnsw.ef_search;
   const auto index = space->index();
-  ASSIGN_OR_RETURN(const Candidates found, FindCandidates(*index, query, request, ef, all ? nullptr : &matches));
+  const index::Vid end_vid = vids_.next();
+  const int64_t start = index::SteadyNanos();
+  ASSIGN_OR_RETURN(const Candidates found, FindCandidates(*index, query, request, EfOf(request, *space),
+                                                          all ? nullptr : &matches));
   reply.plan = found.plan;
+  reply.ef = found.ef;
+  if (found.exact) reply.recall_estimate = 1;
+  if (all && !found.exact) {
+    reply.recall_estimate = space->recall().Expect(found.ef, request.k);
+    space->recall().Offer({query, request.k, found.ef, found.neighbors, end_vid, index::SteadyNanos() - start});
+  }
   clock.Stage("search");
   reply.hits.resize(found.neighbors.size());
   for (size_t i = 0; i < found.neighbors.size(); ++i) {

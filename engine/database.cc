@@ -15,6 +15,12 @@ namespace larder {
 
 using storage::Table;
 
+namespace {
+
+constexpr absl::Duration kTuneInterval = absl::Milliseconds(200);
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(absl::string_view path, const OpenOptions& options) {
   ASSIGN_OR_RETURN(std::unique_ptr<DatabaseImpl> impl, DatabaseImpl::Open(path, options));
   return std::unique_ptr<Database>(new Database(std::move(impl)));
@@ -47,6 +53,7 @@ absl::StatusOr<std::unique_ptr<DatabaseImpl>> DatabaseImpl::Open(absl::string_vi
   RETURN_IF_ERROR(impl->OpenStorage(path));
   RETURN_IF_ERROR(impl->OpenCollections());
   impl->keeper_ = std::thread([raw = impl.get()] { raw->LookAfter(); });
+  if (options.tune_recall) impl->tuner_ = std::thread([raw = impl.get()] { raw->TuneRecall(); });
   return impl;
 }
 
@@ -109,6 +116,7 @@ absl::Status DatabaseImpl::Close() {
   }
   stop_.Notify();
   if (keeper_.joinable()) keeper_.join();
+  if (tuner_.joinable()) tuner_.join();
   absl::Status status;
   for (const auto& collection : Collections()) {
     absl::MutexLock lock(&collection->life);  // waits for calls in flight
@@ -164,6 +172,13 @@ void DatabaseImpl::LookAfter() {
       if (collection->changes_since_snapshot() >= options_.snapshot_every) collection->TakeSnapshot().IgnoreError();
     }
     services_.kv->ExpireSessions();
+  }
+}
+
+void DatabaseImpl::TuneRecall() {
+  const auto stop = [this] { return stop_.HasBeenNotified(); };
+  while (!stop_.WaitForNotificationWithTimeout(kTuneInterval)) {
+    for (const auto& collection : Collections()) collection->TuneRecall(stop);
   }
 }
 

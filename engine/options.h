@@ -24,6 +24,9 @@ struct OpenOptions {
   // Index snapshots are taken at close and after this many changed chunks.
   uint64_t snapshot_every = 1'000'000;
   absl::Duration expiry_sweep_interval = absl::Seconds(1);
+  // Measure in the background which ef finds how much, once a graph is searched, and check some
+  // answers (at most 1 % of the searches' time). Without it target_recall uses a wide ef.
+  bool tune_recall = true;
   // Where all-MiniLM-L6-v2 lies (model.safetensors, vocab.txt); "" = $LARDER_MODEL_DIR, then the
   // directory that was found when Larder was built.
   std::string model_dir;

@@ -101,6 +101,7 @@ struct SearchRequest {
   std::string filter;         // expression, see engine/filter.h; "" matches all
   std::string tenant;         // only this tenant's chunks are seen
   uint32_t ef = 0;            // hnsw candidate list (ef in Malkov & Yashunin); 0 = collection's default
+  double target_recall = 0;   // in (0, 1), instead of ef: share of the true k nearest to find, on average
   bool exact = false;         // scan every match
   bool include_text = true;   // fill text, section, span, title and uri; false saves the store reads
   bool include_metadata = false;
@@ -128,6 +129,8 @@ struct SearchReply {
   std::vector<Hit> hits;         // min(k, matches) of them, best first
   std::string plan;              // how it was answered: "flat", "graph", "filtered graph", "matches"
   uint64_t matches = 0;          // chunks that passed filter and tenant; all live chunks if neither was given
+  uint32_t ef = 0;               // of the graph walk; 0 where none was needed
+  std::optional<double> recall_estimate;  // to be expected on average; none: filtered graph, not calibrated
   std::vector<StageTiming> timings;
 };
 
@@ -149,9 +152,10 @@ struct VectorSpaceInfo {
   Metric metric = Metric::kCosine;
   IndexKind requested = IndexKind::kAuto;
   IndexKind serving = IndexKind::kFlat;
-  uint64_t vectors = 0;          // live
-  uint64_t tombstones = 0;
-  uint64_t resident_bytes = 0;
+  uint64_t vectors = 0, tombstones = 0, resident_bytes = 0;  // vectors: live
+  std::optional<double> recall_estimate;  // of unfiltered searches; until any was checked, of the default ef
+  double recall_standard_error = 0, recall_correction = 1;  // correction: factor of ef, learnt from checks
+  uint64_t recall_checked = 0, recall_points = 0;  // queries checked since calibration; size of its table
 };
 struct CollectionInfo {
   std::string name;

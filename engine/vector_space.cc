@@ -90,7 +90,26 @@ VectorSpaceInfo VectorSpace::Info() const {
   info.vectors = stats.live;
   info.tombstones = stats.tombstones;
   info.resident_bytes = stats.resident_bytes;
+  if (info.serving == IndexKind::kFlat) {
+    info.recall_estimate = 1;
+    return info;
+  }
+  const index::RecallReport recall = recall_.Report(options_.hnsw.ef_search, SearchRequest().k);
+  info.recall_estimate = recall.recall;
+  info.recall_standard_error = recall.standard_error;
+  info.recall_checked = recall.checked;
+  info.recall_points = recall.table_size;
+  info.recall_correction = recall.correction;
   return info;
+}
+
+bool VectorSpace::TuneRecall(const std::function<bool()>& stop) const {
+  const auto index = this->index();
+  if (index->options().kind != index::Kind::kHnsw) return false;
+  // A calibration that fails (rows went away meanwhile) is tried again next time.
+  const bool calibrated = recall_.WantsCalibration(index->Stats()) && recall_.Calibrate(*index, stop).ok();
+  recall_.CheckSome(*index, stop);
+  return calibrated;
 }
 
 uint64_t VectorSpace::Load(const std::string& directory, absl::string_view tag, uint64_t covered_vid,
@@ -177,8 +196,11 @@ absl::Status VectorSpace::Replace(const storage::Store& store, absl::Mutex* gate
   index::VidSet gone = fresh->LiveVids();
   gone -= old->LiveVids();
   fresh->Remove(ToVector(gone));
-  absl::MutexLock lock(&mutex_);
-  index_ = std::move(fresh);
+  {
+    absl::MutexLock lock(&mutex_);
+    index_ = std::move(fresh);
+  }
+  recall_.Replaced();
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "index/recall/recall_tuner.h"
 #include "index/vector_index.h"
 #include "larder/options.h"
 #include "larder/types.h"
@@ -35,6 +37,11 @@ class VectorSpace {
   // What serves searches now. The pointer stays good while it is held, also when it is replaced.
   std::shared_ptr<index::VectorIndex> index() const;
   VectorSpaceInfo Info() const;
+  // Which ef finds how much; searches offer their answers to it.
+  index::RecallTuner& recall() const { return recall_; }
+  // Calibrates the index where that is due and checks some of the answers offered. Takes seconds, and
+  // ends soon after `stop` says so. Called by one thread; returns whether it calibrated.
+  bool TuneRecall(const std::function<bool()>& stop) const;
 
   // Loads the snapshot in `directory`, or starts empty if there is none or it is damaged; returns
   // the first vid that it does not cover. `expected` is how many vectors the store will add.
@@ -63,6 +70,7 @@ class VectorSpace {
   const uint16_t number_;
   const VectorSpaceOptions options_;
   std::atomic<bool> replacing_{false};  // one replacement at a time
+  mutable index::RecallTuner recall_;
   mutable absl::Mutex mutex_;
   std::shared_ptr<index::VectorIndex> index_ ABSL_GUARDED_BY(mutex_);
 };

@@ -94,6 +94,11 @@ absl::Status ToProto(const VectorSpaceInfo& info, v1::VectorSpaceInfo* message) 
   message->set_vectors(info.vectors);
   message->set_tombstones(info.tombstones);
   message->set_resident_bytes(info.resident_bytes);
+  if (info.recall_estimate) message->set_recall_estimate(*info.recall_estimate);
+  message->set_recall_standard_error(info.recall_standard_error);
+  message->set_recall_checked(info.recall_checked);
+  message->set_recall_points(info.recall_points);
+  message->set_recall_correction(info.recall_correction);
   return absl::OkStatus();
 }
 
@@ -107,6 +112,11 @@ absl::StatusOr<VectorSpaceInfo> FromProto(const v1::VectorSpaceInfo& message) {
   info.vectors = message.vectors();
   info.tombstones = message.tombstones();
   info.resident_bytes = message.resident_bytes();
+  if (message.has_recall_estimate()) info.recall_estimate = message.recall_estimate();
+  info.recall_standard_error = message.recall_standard_error();
+  info.recall_checked = message.recall_checked();
+  info.recall_points = message.recall_points();
+  info.recall_correction = message.recall_correction();
   return info;
 }
 

@@ -55,6 +55,7 @@ absl::Status ToProto(const SearchRequest& request, v1::SearchRequest* message) {
   if (!request.filter.empty()) message->set_filter(request.filter);
   message->set_tenant(request.tenant);
   message->set_ef(request.ef);
+  message->set_target_recall(request.target_recall);
   message->set_exact(request.exact);
   message->set_include_text(request.include_text);
   message->set_include_metadata(request.include_metadata);
@@ -72,6 +73,7 @@ SearchRequest FromProto(const v1::SearchRequest& message) {
   request.filter = message.filter();
   request.tenant = message.tenant();
   request.ef = message.ef();
+  request.target_recall = message.target_recall();
   request.exact = message.exact();
   if (message.has_include_text()) request.include_text = message.include_text();
   request.include_metadata = message.include_metadata();
@@ -85,6 +87,8 @@ absl::Status ToProto(const SearchReply& reply, v1::SearchReply* message) {
   for (const Hit& hit : reply.hits) RETURN_IF_ERROR(ToProto(hit, message->add_hits()));
   message->set_plan(reply.plan);
   message->set_matches(reply.matches);
+  message->set_ef(reply.ef);
+  if (reply.recall_estimate) message->set_recall_estimate(*reply.recall_estimate);
   for (const StageTiming& timing : reply.timings) {
     v1::StageTiming* sent = message->add_timings();
     sent->set_stage(timing.stage);
@@ -102,6 +106,8 @@ absl::StatusOr<SearchReply> FromProto(const v1::SearchReply& message) {
   }
   reply.plan = message.plan();
   reply.matches = message.matches();
+  reply.ef = message.ef();
+  if (message.has_recall_estimate()) reply.recall_estimate = message.recall_estimate();
   for (const v1::StageTiming& timing : message.timings()) {
     reply.timings.push_back(StageTiming{.stage = timing.stage(), .micros = timing.micros()});
   }

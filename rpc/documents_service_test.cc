@@ -138,6 +138,24 @@ TEST_F(DocumentsServiceTest, SearchAnswersWhatTheLibraryAnswers) {
   EXPECT_EQ(reply->hits[0].document_id, "doc1020");
 }
 
+TEST_F(DocumentsServiceTest, RecallIsAskedForAndReported) {
+  UpsertNumbered(50);
+  SearchRequest request;
+  request.vector = {1.0f, 0.2f, 0.5f, -0.25f};
+  request.target_recall = 0.9;
+  const auto reply = client_->Search("docs", request);
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  const auto expected = Local().Search(request);
+  EXPECT_EQ(reply->ef, expected->ef);
+  EXPECT_EQ(reply->recall_estimate, expected->recall_estimate);
+  request.ef = 20;
+  EXPECT_EQ(client_->Search("docs", request).status(), Local().Search(request).status());
+  EXPECT_TRUE(absl::IsInvalidArgument(client_->Search("docs", request).status()));
+  const VectorSpaceInfo info = client_->Info("docs")->spaces.at(0), local = Local().Info().spaces.at(0);
+  EXPECT_EQ(info.recall_estimate, local.recall_estimate);
+  EXPECT_EQ(info.recall_points, local.recall_points);
+}
+
 TEST_F(DocumentsServiceTest, TenantsAreKeptApart) {
   Document document = NumberedDocument(1);
   document.tenant = "a";

@@ -27,14 +27,7 @@ class Frontier {
 
   // Begins a walk that keeps the best `ef` from a start at `distance`; `offset` makes every distance
   // positive.
-  void Start(float distance, float offset, size_t ef) {
-    Clear();
-    ef_ = ef;
-    offset_ = offset;
-    SetBase(distance);
-    limit_ = 0;
-    worst_ = std::numeric_limits<float>::infinity();
-  }
+  void Start(float distance, float offset, size_t ef);
 
   // No candidate at this distance or beyond is among the best any more.
   float worst() const { return worst_; }
@@ -84,12 +77,7 @@ class Frontier {
   }
 
   // Those that count within the bound, in no order: at least the best ef, if there were so many.
-  void Results(std::vector<Candidate>* out) const {
-    out->clear();
-    for (const Entry& entry : entries_) {
-      if (entry.counts && (!bounded_ || entry.key <= limit_)) out->push_back(entry.candidate);
-    }
-  }
+  void Results(std::vector<Candidate>* out) const;
   uint64_t bytes() const {
     return kBuckets * 2 * sizeof(uint32_t) + kBuckets / 8 + entries_.capacity() * sizeof(Entry);
   }
@@ -126,51 +114,16 @@ class Frontier {
     while (limit_ > 0 && counted_ - counts_[limit_] >= ef_) counted_ -= counts_[limit_--];
   }
   // The best ef are all nearer than the first bucket (a query amid near copies): down to them.
-  void NarrowToNearest() {
-    std::vector<float> nearest;
-    for (const Entry& entry : entries_) {
-      if (entry.key == 0 && entry.counts) nearest.push_back(entry.candidate.distance);
-    }
-    std::nth_element(nearest.begin(), nearest.begin() + (ef_ - 1), nearest.end());
-    if (RawKey(nearest[ef_ - 1]) >= base_) return;
-    Rebase(nearest[ef_ - 1]);
-    LowerLimit();
-  }
+  void NarrowToNearest();
   // Moves the buckets: down by the above, or up to a distance beyond the last before there is a bound,
   // where the start was much nearer than its region (a query that is a row).
-  void Rebase(float distance) {
-    ClearBuckets();
-    SetBase(distance);
-    limit_ = 0;
-    counted_ = 0;
-    for (uint32_t at = 0; at < entries_.size(); ++at) {
-      Entry& entry = entries_[at];
-      entry.key = KeyOf(entry.candidate.distance);
-      counts_[entry.key] += entry.counts;
-      counted_ += entry.counts;
-      limit_ = std::max<uint32_t>(limit_, entry.key);
-      if (!entry.popped) Open(at);
-    }
-  }
+  void Rebase(float distance);
   float LowerEdge(uint32_t key) const {
     if (key >= kBuckets) return std::numeric_limits<float>::infinity();
     const int raw = base_ + static_cast<int>(key);
     return raw <= 0 ? 0 : std::bit_cast<float>(static_cast<uint32_t>(raw) << (23 - kMantissaBits)) - offset_;
   }
-  void ClearBuckets() {
-    for (const Entry& entry : entries_) {
-      heads_[entry.key] = kNone;
-      counts_[entry.key] = 0;
-      open_[entry.key / 64] = 0;
-    }
-    std::fill_n(summary_, kSummaries, 0);
-  }
-  void Clear() {
-    ClearBuckets();
-    entries_.clear();
-    counted_ = 0;
-    bounded_ = false;
-  }
+  void ClearBuckets();
 
   size_t ef_ = 1, counted_ = 0;  // counted_: within the bound
   float offset_ = 0, worst_ = 0;

@@ -15,7 +15,10 @@ class AdminTest(CliTest):
         self.fill()
         stats = self.json("stats")[0]
         self.assertEqual((stats["collections"], stats["documents"], stats["chunks"]), (1, 3, 3))
+        self.assertEqual([(r["collection"], r["space"], r["estimate"]) for r in stats["recall"]],
+                         [("docs", "default", 1.0)])
         self.assertIn("documents    3\n", self.larder("stats"))
+        self.assertIn("recall       exact  docs/default\n", self.larder("stats"))
         report = self.json("verify")[0]
         self.assertEqual(report["problems"], [])
         self.assertGreater(report["records"], 0)

@@ -59,6 +59,11 @@ class DocumentsTest(CliTest):
         bare = self.json("search", "docs", "--vector", "1,0,0", "--no-text", "--timings", "-k", "1")[0]
         self.assertNotIn("text", bare["hits"][0])
         self.assertIn("search", bare["timings_us"])
+        sure = self.json("search", "docs", "--vector", "1,0.5,0", "--target-recall", "0.95")[0]
+        self.assertEqual((sure["plan"], sure["recall_estimate"]), ("flat", 1.0))
+        _, err = run("search", "docs", "--vector", "1,0,0", "--target-recall", "1.5", "--db", self.db, code=1)
+        self.assertIn("target_recall is 1.5", err)
+        run("search", "docs", "--vector", "1,0,0", "--target-recall", "0.9", "--ef", "20", "--db", self.db, code=2)
 
     def test_search_for_people(self):
         self.fill()

@@ -29,6 +29,13 @@ namespace {
 struct Measured {
   std::vector<double> qps, p50_us, p99_us;  // one a pass
   double recall = 0;
+  uint32_t ef = 0;
+};
+
+// An ef, or a recall for which the system chooses one.
+struct Setting {
+  uint32_t ef = 0;
+  double target_recall = 0;
 };
 
 std::string Parameters(const std::string& index, const AnnOptions& options, uint32_t ef) {
@@ -36,19 +43,23 @@ std::string Parameters(const std::string& index, const AnnOptions& options, uint
   return absl::StrCat("m=", options.m, ",efc=", options.ef_construction, ",ef=", ef, ",threads=", options.threads);
 }
 
-absl::Status Measure(AnnWorker& worker, size_t system, uint32_t ef, Measured* out) {
-  ASSIGN_OR_RETURN(const SearchPass pass, worker.Search(system, ef));
+absl::Status Measure(AnnWorker& worker, size_t system, const Setting& setting, Measured* out) {
+  ASSIGN_OR_RETURN(const SearchPass pass, worker.Search(system, setting.ef, setting.target_recall));
   out->qps.push_back(pass.qps);
   out->p50_us.push_back(pass.p50_us);
   out->p99_us.push_back(pass.p99_us);
   out->recall = pass.recall;
+  out->ef = pass.ef;
   return absl::OkStatus();
 }
 
-AnnFigures Figures(const AnnFigures& built, const Measured& measured, const AnnOptions& options, uint32_t ef) {
+AnnFigures Figures(const AnnFigures& built, const Measured& measured, const AnnOptions& options,
+                   const Setting& setting) {
   AnnFigures figures = built;
-  figures.ef = ef;
-  figures.params = Parameters(figures.index, options, ef);
+  figures.ef = measured.ef;
+  figures.target_recall = setting.target_recall;
+  figures.params = Parameters(figures.index, options, figures.ef);
+  if (setting.target_recall > 0) absl::StrAppend(&figures.params, ",target=", setting.target_recall);
   figures.recall = measured.recall;
   figures.qps = Quantile(measured.qps, 0.5);
   figures.p50_us = Quantile(measured.p50_us, 0.5);
@@ -67,19 +78,23 @@ absl::Status RunAnn(const AnnOptions& options) {
     workers.push_back(std::move(worker));
   }
   std::vector<AnnFigures> all;
-  for (const uint32_t ef : options.ef) {
+  std::vector<Setting> settings;
+  for (const uint32_t ef : options.ef) settings.push_back({std::max(ef, options.k), 0});
+  for (const double target : options.target_recall) settings.push_back({0, target});
+  for (const Setting& setting : settings) {
     std::vector<std::vector<Measured>> measured(workers.size());
     for (size_t w = 0; w < workers.size(); ++w) measured[w].resize(workers[w]->systems().size());
     for (uint32_t pass = 0; pass < options.passes; ++pass) {  // A B A B
       for (size_t w = 0; w < workers.size(); ++w) {
         for (size_t s = 0; s < measured[w].size(); ++s) {
-          RETURN_IF_ERROR(Measure(*workers[w], s, std::max(ef, options.k), &measured[w][s]));
+          RETURN_IF_ERROR(Measure(*workers[w], s, setting, &measured[w][s]));
         }
       }
     }
     for (size_t w = 0; w < workers.size(); ++w) {
       for (size_t s = 0; s < measured[w].size(); ++s) {
-        all.push_back(Figures(workers[w]->systems()[s], measured[w][s], options, ef));
+        if (measured[w][s].ef == 0) continue;  // does not choose
+        all.push_back(Figures(workers[w]->systems()[s], measured[w][s], options, setting));
         if (options.json) std::printf("%s\n", ToJsonLine(all.back()).c_str());
         std::fflush(stdout);
       }

@@ -13,6 +13,8 @@ std::string ToJsonLine(const AnnFigures& f) {
   line["index"] = f.index;
   line["code"] = f.code;
   line["params"] = f.params;
+  line["ef"] = f.ef;
+  if (f.target_recall > 0) line["target_recall"] = f.target_recall;
   line["recall"] = f.recall;
   line["qps"] = f.qps;
   line["p50_us"] = f.p50_us;

@@ -11,6 +11,7 @@ namespace larder::tools {
 struct AnnFigures {
   std::string index, code = "f32", params;
   uint32_t ef = 0;
+  double target_recall = 0;  // 0: ef was given
   double recall = 0, qps = 0, p50_us = 0, p99_us = 0;
   double build_s = 0, bytes_per_vector = 0, peak_rss_mb = 0, final_rss_mb = 0, reopen_ms = -1;
 };

@@ -18,6 +18,7 @@ struct AnnOptions {
   std::string metric = "cosine";
   std::vector<std::string> indexes = {"hnsw"};  // flat, hnsw, hnswlib
   std::vector<uint32_t> ef = {10, 20, 40, 80, 120, 200, 400, 800};
+  std::vector<double> target_recall;  // settings of Larder's hnsw beside those of ef
   uint32_t k = 10;
   uint32_t threads = 1;
   uint32_t m = 16, ef_construction = 200;
@@ -46,6 +47,14 @@ class AnnSystem {
   virtual absl::Status Build(RowSource* rows, const AnnOptions& options) = 0;
   // Row numbers of the k nearest, best first. Called by several threads.
   virtual absl::Status Search(const std::vector<float>& query, uint32_t ef, std::vector<uint32_t>* rows) const = 0;
+  // The same with the ef that the system chooses for this recall, and which that was. Unimplemented
+  // where it does not choose.
+  virtual absl::Status SearchFor(const std::vector<float>&, double /*target_recall*/, std::vector<uint32_t>*,
+                                 uint32_t* /*ef*/) const {
+    return absl::UnimplementedError("does not choose an ef");
+  }
+  // Waits until it can choose well.
+  virtual absl::Status Calibrate() { return absl::OkStatus(); }
   virtual double bytes_per_vector() const = 0;
   // Closes, opens, asks once; milliseconds. Negative where there is nothing on disk.
   virtual absl::StatusOr<double> Reopen(const std::vector<float>& query) = 0;

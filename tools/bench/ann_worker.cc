@@ -59,22 +59,33 @@ absl::StatusOr<AnnFigures> Build(AnnSystem* system, const AnnData& data, const A
   figures.final_rss_mb = ResidentMb();
   figures.bytes_per_vector = system->bytes_per_vector();
   ASSIGN_OR_RETURN(figures.reopen_ms, system->Reopen(data.queries[0]));
+  if (!options.target_recall.empty()) RETURN_IF_ERROR(system->Calibrate());
   return figures;
 }
 
-absl::StatusOr<SearchPass> Search(const AnnSystem& system, const AnnData& data, uint32_t threads, uint32_t ef) {
+absl::StatusOr<SearchPass> Search(const AnnSystem& system, const AnnData& data, uint32_t threads, uint32_t ef,
+                                  double target_recall) {
+  SearchPass pass;
+  std::vector<uint32_t> probe;
+  pass.ef = ef;
+  if (target_recall > 0) {
+    const absl::Status status = system.SearchFor(data.queries[0], target_recall, &probe, &pass.ef);
+    if (absl::IsUnimplemented(status)) return SearchPass();
+    RETURN_IF_ERROR(status);
+  }
   std::vector<std::vector<uint32_t>> found(data.queries.size());
   std::vector<double> micros(data.queries.size());
   const absl::Time start = absl::Now();
   RETURN_IF_ERROR(InThreads(threads, [&](uint32_t t) -> absl::Status {
     for (size_t q = t; q < data.queries.size(); q += threads) {
       const absl::Time before = absl::Now();
-      RETURN_IF_ERROR(system.Search(data.queries[q], ef, &found[q]));
+      uint32_t chosen = ef;
+      RETURN_IF_ERROR(target_recall > 0 ? system.SearchFor(data.queries[q], target_recall, &found[q], &chosen)
+                                        : system.Search(data.queries[q], ef, &found[q]));
       micros[q] = absl::ToDoubleMicroseconds(absl::Now() - before);
     }
     return absl::OkStatus();
   }));
-  SearchPass pass;
   pass.qps = static_cast<double>(data.queries.size()) / absl::ToDoubleSeconds(absl::Now() - start);
   pass.p50_us = Quantile(micros, 0.5);
   pass.p99_us = Quantile(micros, 0.99);
@@ -83,7 +94,7 @@ absl::StatusOr<SearchPass> Search(const AnnSystem& system, const AnnData& data, 
 }
 
 // The channel carries a JSON value a line: from the worker its systems' figures, then a pass for each
-// [system, ef] that it is sent; {"error": message} where it failed.
+// [system, ef, target recall] that it is sent; {"error": message} where it failed.
 void Say(FILE* to, const json& value) {
   std::fprintf(to, "%s\n", value.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
   std::fflush(to);
@@ -116,9 +127,10 @@ absl::Status Work(const std::string& index, const AnnData& data, const AnnOption
   }
   Say(to, systems);
   unsigned system = 0, ef = 0;
-  while (std::fscanf(from, " [%u,%u]", &system, &ef) == 2) {
-    ASSIGN_OR_RETURN(const SearchPass pass, Search(system == 0 ? *built : *rpc, data, options.threads, ef));
-    Say(to, {pass.qps, pass.p50_us, pass.p99_us, pass.recall});
+  double target = 0;
+  while (std::fscanf(from, " [%u,%u,%lf]", &system, &ef, &target) == 3) {
+    ASSIGN_OR_RETURN(const SearchPass pass, Search(system == 0 ? *built : *rpc, data, options.threads, ef, target));
+    Say(to, {pass.qps, pass.p50_us, pass.p99_us, pass.recall, pass.ef});
   }
   return absl::OkStatus();
 }
@@ -169,11 +181,11 @@ absl::StatusOr<std::string> AnnWorker::ReadLine() {
   return line;
 }
 
-absl::StatusOr<SearchPass> AnnWorker::Search(size_t system, uint32_t ef) {
-  Say(to_, {system, ef});
+absl::StatusOr<SearchPass> AnnWorker::Search(size_t system, uint32_t ef, double target_recall) {
+  Say(to_, {system, ef, target_recall});
   ASSIGN_OR_RETURN(const std::string line, ReadLine());
   const json pass = json::parse(line);
-  return SearchPass{pass[0], pass[1], pass[2], pass[3]};
+  return SearchPass{pass[0], pass[1], pass[2], pass[3], pass[4]};
 }
 
 }  // namespace larder::tools

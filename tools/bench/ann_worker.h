@@ -23,6 +23,7 @@ namespace larder::tools {
 // One search of all queries.
 struct SearchPass {
   double qps = 0, p50_us = 0, p99_us = 0, recall = 0;
+  uint32_t ef = 0;  // given, or the last that was chosen; 0 where the system does not choose
 };
 
 // Single-threaded, and so must the process be that starts it. What it is given outlives it.
@@ -35,7 +36,8 @@ class AnnWorker {
 
   // The index and, with AnnOptions::rpc, the same through a server; without figures of search.
   const std::vector<AnnFigures>& systems() const { return systems_; }
-  absl::StatusOr<SearchPass> Search(size_t system, uint32_t ef);
+  // With `target_recall` above 0 the system chooses the ef itself.
+  absl::StatusOr<SearchPass> Search(size_t system, uint32_t ef, double target_recall = 0);
 
  private:
   AnnWorker(std::string index, pid_t process, FILE* from, FILE* to)

@@ -46,6 +46,8 @@ class LarderSystem : public AnnSystem {
   absl::Status Build(RowSource* rows, const AnnOptions& options) override {
     k_ = options.k;
     OpenOptions open;
+    target_recall_ = !options.target_recall.empty();
+    open.tune_recall = target_recall_;
     open.create_if_missing = true;
     open.error_if_exists = true;
     ASSIGN_OR_RETURN(database_, Database::Open(path_, open));
@@ -68,6 +70,26 @@ class LarderSystem : public AnnSystem {
     return ToRows(collection_->Search(Request(query, k_, ef)), rows);
   }
 
+  absl::Status SearchFor(const std::vector<float>& query, double target_recall, std::vector<uint32_t>* rows,
+                         uint32_t* ef) const override {
+    if (index_ != "hnsw") return absl::UnimplementedError("flat is exact");
+    SearchRequest request = Request(query, k_, 0);
+    request.target_recall = target_recall;
+    const auto reply = collection_->Search(request);
+    if (reply.ok()) *ef = reply->ef;
+    return ToRows(reply, rows);
+  }
+
+  // Reopen has searched, so that calibration begins by itself.
+  absl::Status Calibrate() override {
+    const absl::Time end = absl::Now() + absl::Minutes(5);
+    while (index_ == "hnsw" && collection_->Info().spaces[0].recall_points == 0) {
+      if (absl::Now() > end) return absl::DeadlineExceededError("the index was not calibrated within 5 minutes");
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    return absl::OkStatus();
+  }
+
   double bytes_per_vector() const override {
     return static_cast<double>(collection_->Info().spaces[0].resident_bytes) / static_cast<double>(rows_);
   }
@@ -77,7 +99,9 @@ class LarderSystem : public AnnSystem {
     RETURN_IF_ERROR(database_->Close());
     database_.reset();
     const absl::Time start = absl::Now();
-    ASSIGN_OR_RETURN(database_, Database::Open(path_));
+    OpenOptions open;
+    open.tune_recall = target_recall_;
+    ASSIGN_OR_RETURN(database_, Database::Open(path_, open));
     ASSIGN_OR_RETURN(Collection collection, database_->GetCollection(kCollection));
     collection_.emplace(std::move(collection));
     std::vector<uint32_t> rows;
@@ -113,6 +137,7 @@ class LarderSystem : public AnnSystem {
 
   const std::string index_, path_;
   uint32_t k_ = 10;
+  bool target_recall_ = false;
   uint64_t rows_ = 0;
   std::unique_ptr<Database> database_;
   std::optional<Collection> collection_;

@@ -36,6 +36,8 @@ void AddAnn(CLI::App* app, larder::tools::AnnOptions* o) {
   app->add_option("--index", o->indexes, "flat, hnsw (Larder), hnswlib (the library alone, in memory); several are compared")
       ->delimiter(',')->check(CLI::IsMember({"flat", "hnsw", "hnswlib"}))->capture_default_str();
   app->add_option("--ef", o->ef, "Candidate list sizes, one setting each")->delimiter(',')->check(CLI::Range(1, 10'000));
+  app->add_option("--target-recall", o->target_recall, "Recall to ask Larder's hnsw for, one more setting each")
+      ->delimiter(',')->check(CLI::Range(0.01, 0.9999));
   app->add_option("--k", o->k)->check(CLI::Range(1, 10'000))->capture_default_str();
   app->add_option("--threads", o->threads, "Of build and of search")->check(CLI::Range(1, 1'024))->capture_default_str();
   app->add_option("--m", o->m)->check(CLI::Range(2, 128))->capture_default_str();

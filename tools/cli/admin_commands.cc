@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "storage/status_macros.h"
+#include "tools/cli/recall_text.h"
 #include "tools/cli/session.h"
 #include "tools/cli/text_layout.h"
 
@@ -21,10 +22,33 @@ std::string StatsText(const DatabaseStats& stats) {
                       HumanBytes(stats.resident_index_bytes), " in memory\n");
 }
 
+// The recall of every vector space, as JSON and as lines.
+absl::Status AddRecall(Backend& backend, Json* json, std::string* text) {
+  (*json)["recall"] = Json::array();
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, backend.ListCollections());
+  for (const std::string& name : names) {
+    const auto description = backend.DescribeCollection(name);
+    if (absl::IsNotFound(description.status())) continue;  // dropped meanwhile
+    RETURN_IF_ERROR(description.status());
+    for (const VectorSpaceInfo& space : description->info.spaces) {
+      Json line = RecallJson(space);
+      if (line.is_null()) line = Json::object();
+      line["collection"] = name;
+      line["space"] = space.name;
+      (*json)["recall"].push_back(std::move(line));
+      absl::StrAppend(text, "recall       ", RecallText(space), "  ", Printable(name), "/", Printable(space.name), "\n");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status RunStats(Session& session) {
   ASSIGN_OR_RETURN(Backend * backend, session.Open());
   ASSIGN_OR_RETURN(const DatabaseStats stats, backend->Stats());
-  session.Show(ToJson(stats), StatsText(stats));
+  Json json = ToJson(stats);
+  std::string text = StatsText(stats);
+  RETURN_IF_ERROR(AddRecall(*backend, &json, &text));
+  session.Show(json, text);
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "storage/status_macros.h"
+#include "tools/cli/recall_text.h"
 #include "tools/cli/session.h"
 #include "tools/cli/text_layout.h"
 
@@ -59,12 +60,12 @@ std::string Described(const CollectionDescription& description) {
       "collection  ", info.name, "\n", "documents   ", Thousands(info.documents), "\n", "chunks      ",
       Thousands(info.chunks), " (at most ", chunking.max_tokens, " tokens, ", chunking.overlap_tokens,
       " of overlap)\n", "embedder    ", info.embedder.empty() ? "none" : Printable(info.embedder), "\n\n");
-  Table spaces({"space", "dimension", "metric", "index", "vectors", "deleted", "in memory"});
+  Table spaces({"space", "dimension", "metric", "index", "vectors", "deleted", "in memory", "recall"});
   for (const VectorSpaceInfo& space : info.spaces) {
     std::string index = NameOf(space.serving);
     if (space.requested != space.serving) index = absl::StrCat(NameOf(space.requested), " (", index, ")");
     spaces.Add({space.name, absl::StrCat(space.dimension), NameOf(space.metric), index,
-                Thousands(space.vectors), Thousands(space.tombstones), HumanBytes(space.resident_bytes)});
+                Thousands(space.vectors), Thousands(space.tombstones), HumanBytes(space.resident_bytes), RecallText(space)});
   }
   return text + spaces.ToString();
 }

@@ -31,6 +31,8 @@ Json ToJson(const Hit& hit, const SearchRequest& request);
 Json ToJson(const SearchReply& reply, const SearchRequest& request);
 Json ToJson(const CollectionOptions& options);
 Json ToJson(const CollectionInfo& info);
+// What is known of a space's recall; null before anything was measured.
+Json RecallJson(const VectorSpaceInfo& space);
 Json ToJson(const DatabaseStats& stats);
 Json ToJson(const VerifyReport& report);
 Json ToJson(const BackupInfo& backup);

@@ -46,6 +46,10 @@ void PrintReply(Session& session, const SearchReply& reply, const SearchArgs& ar
   }
   absl::StrAppend(&text, reply.hits.size(), " of ", Thousands(reply.matches), " chunks in ",
                   HumanMicros(absl::ToDoubleMicroseconds(took)), " (", reply.plan);
+  if (reply.ef > 0) absl::StrAppend(&text, ", ef ", reply.ef);
+  if (reply.ef > 0 && reply.recall_estimate) {
+    absl::StrAppendFormat(&text, ", recall about %.3f", *reply.recall_estimate);
+  }
   for (const StageTiming& timing : reply.timings) {
     absl::StrAppend(&text, ", ", timing.stage, " ", HumanMicros(timing.micros));
   }
@@ -91,7 +95,11 @@ void AddSearchCommand(CLI::App& app, Session& session) {
   search->add_option("--where", request.filter, "Only chunks that match, such as 'year >= 1970'")
       ->type_name("FILTER");
   search->add_option("--tenant", request.tenant, "Whose chunks");
-  search->add_option("--ef", request.ef, "HNSW candidates: more is surer and slower; 0 = the collection's");
+  CLI::Option* ef =
+      search->add_option("--ef", request.ef, "HNSW candidates: more is surer and slower; 0 = the collection's");
+  search->add_option("--target-recall", request.target_recall,
+                     "Instead: the share of the true nearest to find, such as 0.95")
+      ->excludes(ef);
   search->add_flag("--exact", request.exact, "Compare with every match");
   search->add_flag("--full", args->full, "Whole chunks, not snippets");
   search->add_flag("--no-text", args->no_text, "No text, title, section");

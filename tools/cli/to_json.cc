@@ -42,7 +42,8 @@ Json ToJson(const VectorSpaceInfo& space) {
           {"serving", NameOf(space.serving)},
           {"vectors", space.vectors},
           {"tombstones", space.tombstones},
-          {"resident_bytes", space.resident_bytes}};
+          {"resident_bytes", space.resident_bytes},
+          {"recall", RecallJson(space)}};
 }
 
 Json ToJson(const VectorSpaceOptions& space) {
@@ -56,6 +57,15 @@ Json ToJson(const VectorSpaceOptions& space) {
 }
 
 }  // namespace
+
+Json RecallJson(const VectorSpaceInfo& space) {
+  if (!space.recall_estimate) return nullptr;
+  return {{"estimate", *space.recall_estimate},
+          {"standard_error", space.recall_standard_error},
+          {"checked", space.recall_checked},
+          {"calibrated_points", space.recall_points},
+          {"ef_correction", space.recall_correction}};
+}
 
 std::string ToLine(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -127,7 +137,10 @@ Json ToJson(const Hit& hit, const SearchRequest& request) {
 }
 
 Json ToJson(const SearchReply& reply, const SearchRequest& request) {
-  Json json{{"plan", reply.plan}, {"matches", reply.matches}, {"hits", Json::array()}};
+  Json json{{"plan", reply.plan}, {"matches", reply.matches}};
+  if (reply.ef > 0) json["ef"] = reply.ef;
+  if (reply.recall_estimate) json["recall_estimate"] = *reply.recall_estimate;
+  json["hits"] = Json::array();
   for (const Hit& hit : reply.hits) json["hits"].push_back(ToJson(hit, request));
   if (request.timings) {
     json["timings_us"] = Json::object();
