@@ -153,6 +153,7 @@ struct VectorSpaceInfo {
   IndexKind requested = IndexKind::kAuto;
   IndexKind serving = IndexKind::kFlat;
   uint64_t vectors = 0, tombstones = 0, resident_bytes = 0;  // vectors: live
+  std::string code;  // how the index holds them: "f32", or "sq4x8", 12 bits a dimension
   std::optional<double> recall_estimate;  // of unfiltered searches; until any was checked, of the default ef
   double recall_standard_error = 0, recall_correction = 1;  // correction: factor of ef, learnt from checks
   uint64_t recall_checked = 0, recall_points = 0;  // queries checked since calibration; size of its table

@@ -90,6 +90,7 @@ VectorSpaceInfo VectorSpace::Info() const {
   info.vectors = stats.live;
   info.tombstones = stats.tombstones;
   info.resident_bytes = stats.resident_bytes;
+  info.code = stats.code == index::RowCode::kSq4x8 ? "sq4x8" : "f32";
   if (info.serving == IndexKind::kFlat) {
     info.recall_estimate = 1;
     return info;

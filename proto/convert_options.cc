@@ -99,6 +99,7 @@ absl::Status ToProto(const VectorSpaceInfo& info, v1::VectorSpaceInfo* message) 
   message->set_recall_checked(info.recall_checked);
   message->set_recall_points(info.recall_points);
   message->set_recall_correction(info.recall_correction);
+  message->set_code(info.code);
   return absl::OkStatus();
 }
 
@@ -116,6 +117,7 @@ absl::StatusOr<VectorSpaceInfo> FromProto(const v1::VectorSpaceInfo& message) {
   info.recall_standard_error = message.recall_standard_error();
   info.recall_checked = message.recall_checked();
   info.recall_points = message.recall_points();
+  info.code = message.code();
   info.recall_correction = message.recall_correction();
   return info;
 }

@@ -56,6 +56,7 @@ class AnnSystem {
   // Waits until it can choose well.
   virtual absl::Status Calibrate() { return absl::OkStatus(); }
   virtual double bytes_per_vector() const = 0;
+  virtual std::string code() const { return "f32"; }
   // Closes, opens, asks once; milliseconds. Negative where there is nothing on disk.
   virtual absl::StatusOr<double> Reopen(const std::vector<float>& query) = 0;
 };

@@ -58,6 +58,7 @@ absl::StatusOr<AnnFigures> Build(AnnSystem* system, const AnnData& data, const A
   figures.peak_rss_mb = PeakResidentMb();
   figures.final_rss_mb = ResidentMb();
   figures.bytes_per_vector = system->bytes_per_vector();
+  figures.code = system->code();
   ASSIGN_OR_RETURN(figures.reopen_ms, system->Reopen(data.queries[0]));
   if (!options.target_recall.empty()) RETURN_IF_ERROR(system->Calibrate());
   return figures;
@@ -101,7 +102,7 @@ void Say(FILE* to, const json& value) {
 }
 
 json Figures(const AnnFigures& f) {
-  return {f.index, f.build_s, f.bytes_per_vector, f.peak_rss_mb, f.final_rss_mb, f.reopen_ms};
+  return {f.index, f.build_s, f.bytes_per_vector, f.peak_rss_mb, f.final_rss_mb, f.reopen_ms, f.code};
 }
 
 AnnFigures Figures(const json& line) {
@@ -109,6 +110,7 @@ AnnFigures Figures(const json& line) {
   f.index = line[0];
   f.build_s = line[1], f.bytes_per_vector = line[2], f.peak_rss_mb = line[3], f.final_rss_mb = line[4];
   f.reopen_ms = line[5];
+  f.code = line[6];
   return f;
 }
 

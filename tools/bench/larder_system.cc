@@ -90,6 +90,7 @@ class LarderSystem : public AnnSystem {
     return absl::OkStatus();
   }
 
+  std::string code() const override { return collection_->Info().spaces[0].code; }
   double bytes_per_vector() const override {
     return static_cast<double>(collection_->Info().spaces[0].resident_bytes) / static_cast<double>(rows_);
   }
@@ -153,6 +154,7 @@ class RpcSystem : public AnnSystem {
     return ToRows(client_->Search(kCollection, Request(query, larder_->k(), ef)), rows);
   }
   double bytes_per_vector() const override { return larder_->bytes_per_vector(); }
+  std::string code() const override { return larder_->code(); }
   absl::StatusOr<double> Reopen(const std::vector<float>&) override { return -1.0; }
 
  private:

@@ -60,12 +60,13 @@ std::string Described(const CollectionDescription& description) {
       "collection  ", info.name, "\n", "documents   ", Thousands(info.documents), "\n", "chunks      ",
       Thousands(info.chunks), " (at most ", chunking.max_tokens, " tokens, ", chunking.overlap_tokens,
       " of overlap)\n", "embedder    ", info.embedder.empty() ? "none" : Printable(info.embedder), "\n\n");
-  Table spaces({"space", "dimension", "metric", "index", "vectors", "deleted", "in memory", "recall"});
+  Table spaces({"space", "dimension", "metric", "index", "code", "vectors", "deleted", "in memory", "recall"});
   for (const VectorSpaceInfo& space : info.spaces) {
     std::string index = NameOf(space.serving);
     if (space.requested != space.serving) index = absl::StrCat(NameOf(space.requested), " (", index, ")");
-    spaces.Add({space.name, absl::StrCat(space.dimension), NameOf(space.metric), index,
-                Thousands(space.vectors), Thousands(space.tombstones), HumanBytes(space.resident_bytes), RecallText(space)});
+    spaces.Add({space.name, absl::StrCat(space.dimension), NameOf(space.metric), index, space.code,
+                Thousands(space.vectors), Thousands(space.tombstones), HumanBytes(space.resident_bytes),
+                RecallText(space)});
   }
   return text + spaces.ToString();
 }

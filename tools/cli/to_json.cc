@@ -43,6 +43,7 @@ Json ToJson(const VectorSpaceInfo& space) {
           {"vectors", space.vectors},
           {"tombstones", space.tombstones},
           {"resident_bytes", space.resident_bytes},
+          {"code", space.code},
           {"recall", RecallJson(space)}};
 }
 
