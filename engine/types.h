@@ -150,8 +150,7 @@ struct VectorSpaceInfo {
   std::string name;
   uint32_t dimension = 0;
   Metric metric = Metric::kCosine;
-  IndexKind requested = IndexKind::kAuto;
-  IndexKind serving = IndexKind::kFlat;
+  IndexKind requested = IndexKind::kAuto, serving = IndexKind::kFlat;
   uint64_t vectors = 0, tombstones = 0, resident_bytes = 0;  // vectors: live
   std::string code;  // how the index holds them: "f32", or "sq4x8", 12 bits a dimension
   std::optional<double> recall_estimate;  // of unfiltered searches; until any was checked, of the default ef

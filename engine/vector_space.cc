@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kRowsPerRound = 4096;
 // Tombstones are folded out when they are this share of the live vectors.
-constexpr double kFoldShare = 0.25;
+constexpr double kFoldShare = 0.15;
 constexpr uint64_t kFoldLeast = 1000;
 
 int Threads() { return std::max(1u, std::thread::hardware_concurrency()); }
