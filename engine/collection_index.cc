@@ -185,7 +185,7 @@ void CollectionImpl::RemoveSnapshots() const {
 absl::Status CollectionImpl::Fold(bool all) {
   for (const auto& space : spaces_) {
     if (!space->WantsFolding(all) && !space->HasOutgrownFlat()) continue;
-    RETURN_IF_ERROR(space->Replace(*services_->store, &gate_));
+    RETURN_IF_ERROR(space->Replace(*services_->store, &gate_, /*wait=*/all));
     changes_.fetch_add(1, std::memory_order_relaxed);
   }
   return absl::OkStatus();

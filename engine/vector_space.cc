@@ -175,10 +175,16 @@ bool VectorSpace::WantsFolding(bool any) const {
   return stats.tombstones > kFoldLeast && stats.tombstones > kFoldShare * stats.live;
 }
 
-absl::Status VectorSpace::Replace(const storage::Store& store, absl::Mutex* gate) {
-  if (replacing_.exchange(true)) return absl::OkStatus();
-  const absl::Cleanup done = [this] { replacing_ = false; };
+absl::Status VectorSpace::Replace(const storage::Store& store, absl::Mutex* gate,
+                                  bool wait) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (wait) {
+    replacing_.Lock();
+  } else if (!replacing_.TryLock()) {
+    return absl::OkStatus();
+  }
+  const absl::Cleanup done = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { replacing_.Unlock(); };
   const auto old = index();
+  if (old->Stats().tombstones == 0 && !HasOutgrownFlat()) return absl::OkStatus();
   ASSIGN_OR_RETURN(std::shared_ptr<index::VectorIndex> fresh,
                    index::CreateIndex(OptionsFor(TargetKind(old->Stats().live))));
   // From the store: what the index holds may be rounded.

@@ -2,7 +2,6 @@
 #ifndef LARDER_ENGINE_VECTOR_SPACE_H_
 #define LARDER_ENGINE_VECTOR_SPACE_H_
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -58,8 +57,9 @@ class VectorSpace {
   bool HasOutgrownFlat() const;        // a scan has become slower than a graph would be
   bool WantsFolding(bool any) const;   // many tombstones, or `any`
   // Builds a fresh index from the store's rows beside the old one, then swaps under `gate` held
-  // exclusively.
-  absl::Status Replace(const storage::Store& store, absl::Mutex* gate);
+  // exclusively. If another replacement is running: waits for it and does what it left, or (not `wait`)
+  // leaves it at that.
+  absl::Status Replace(const storage::Store& store, absl::Mutex* gate, bool wait);
 
  private:
   index::IndexOptions OptionsFor(index::Kind kind) const;
@@ -69,7 +69,7 @@ class VectorSpace {
   const uint32_t collection_;
   const uint16_t number_;
   const VectorSpaceOptions options_;
-  std::atomic<bool> replacing_{false};  // one replacement at a time
+  absl::Mutex replacing_ ABSL_ACQUIRED_BEFORE(mutex_);  // one replacement at a time
   mutable index::RecallTuner recall_;
   mutable absl::Mutex mutex_;
   std::shared_ptr<index::VectorIndex> index_ ABSL_GUARDED_BY(mutex_);
