@@ -1,9 +1,11 @@
 // What a graph must bear: any order of insertion, copies, skewed norms, churn.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <numeric>
 #include <random>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -142,6 +144,33 @@ TEST(HnswRobust, AHundredRoundsOfChurn) {
   std::printf("churned %.4f, fresh %.4f\n", churned, anew);
   EXPECT_GE(churned, anew - 0.005);
   EXPECT_LE(index->Stats().resident_bytes, 1.2 * fresh->Stats().resident_bytes);
+}
+
+// The rows turn into codes between two insertions, amid searches; run it under ThreadSanitizer too.
+TEST(HnswRobust, BecomesCodesWhileItIsSearched) {
+  constexpr Vid kEach = 2500;
+  const Rows rows = ClusteredVectors(2 * kEach, kDimension, 1);
+  auto index = Make(Kind::kHnsw, Metric::kL2), exact = Make(Kind::kFlat, Metric::kL2);
+  std::atomic<bool> done{false};
+  const auto add = [&](Vid first) {
+    for (Vid vid = first; vid < first + kEach; ++vid) ASSERT_TRUE(index->Add({vid}, Row(rows, vid)).ok());
+  };
+  std::thread reader([&] {
+    for (size_t q = 0; !done.load(); ++q) {
+      const auto found = index->Search(Row(rows, q % (2 * kEach)), {.k = 5, .ef = 20});
+      ASSERT_TRUE(found.ok());
+      EXPECT_TRUE(std::is_sorted(found->begin(), found->end()));
+    }
+  });
+  std::thread one([&] { add(0); }), other([&] { add(kEach); });
+  one.join(), other.join();
+  done.store(true);
+  reader.join();
+  EXPECT_EQ(index->Stats().code, RowCode::kSq4x8);
+  std::vector<Vid> vids(2 * kEach);
+  std::iota(vids.begin(), vids.end(), 0);
+  ASSERT_TRUE(exact->Add(vids, rows).ok());
+  EXPECT_GE(Recall(*index, *exact, ClusteredVectors(100, kDimension, 2)), 0.98);
 }
 
 }  // namespace
