@@ -156,6 +156,33 @@ TEST_F(StoreFault, GoesOnAfterAFullDisk) {
   }
 }
 
+// RocksDB cannot be opened anew under an iterator: it goes on reading, and writes go on once it is gone.
+TEST_F(StoreFault, AnIteratorOutlivesAFullDisk) {
+  auto store = Open();
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(Put(*store).ok());
+  plan_.Set([](FaultOp op, const std::string& file) {
+    return op == FaultOp::kAppend && IsLog(file) ? rocksdb::IOStatus::NoSpace("injected")
+                                                 : rocksdb::IOStatus::OK();
+  });
+  auto it = store->NewIterator(Table::kDocuments, "");
+  EXPECT_EQ(Put(*store).status().code(), absl::StatusCode::kResourceExhausted);
+  plan_.Clear();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Put(*store).status().code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_TRUE(store->Get(Table::kDocuments, "key1").ok());
+    absl::SleepFor(absl::Milliseconds(250));
+  }
+  int rows = 0;
+  for (; it->Valid(); it->Next()) rows += it->value().ok();
+  EXPECT_EQ(rows, 5);
+  it.reset();
+  const absl::Time freed = absl::Now();
+  while (!Put(*store).ok() && absl::Now() - freed < absl::Seconds(30)) absl::SleepFor(absl::Milliseconds(50));
+  EXPECT_LT(absl::Now() - freed, absl::Seconds(10));
+  EXPECT_TRUE(store->Close().ok());
+  CheckNothingLost("db");
+}
+
 TEST_F(StoreFault, GoesOnAfterALogSyncFoundTheDiskFull) {
   auto store = Open();
   ASSERT_TRUE(Put(*store).ok());

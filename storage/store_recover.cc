@@ -12,7 +12,8 @@ namespace larder::storage {
 namespace {
 
 constexpr absl::Duration kRecoveryInterval = absl::Milliseconds(200);
-constexpr absl::Duration kWaitForReaders = absl::Milliseconds(500);
+// New readers wait meanwhile: long enough for a point read, not for who holds an iterator.
+constexpr absl::Duration kWaitForReaders = absl::Milliseconds(20);
 
 bool MostlyDeletes(const WriteBatch& batch) {
   int64_t deletes = 0;
