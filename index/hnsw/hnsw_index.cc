@@ -37,7 +37,11 @@ absl::Status HnswIndex::EncodeBefore(uint32_t id) {
     if (!rows_.WantsCode()) return absl::OkStatus();
   }
   absl::WriterMutexLock room(&room_mutex_);
-  return rows_.WantsCode() ? rows_.Encode(count_.load()) : absl::OkStatus();
+  try {
+    return rows_.WantsCode() ? rows_.Encode(count_.load()) : absl::OkStatus();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("hnsw: no memory to code the rows");
+  }
 }
 
 absl::StatusOr<HnswIndex::Claim> HnswIndex::ClaimIds(absl::Span<const Vid> vids, uint32_t upper_lists) {
@@ -89,7 +93,6 @@ absl::Status HnswIndex::Add(absl::Span<const Vid> vids, absl::Span<const float> 
     const int level = builder_.LevelOf(vids[i]);
     Canonicalize(vectors.subspan(i * options_.dimension, options_.dimension), options_.metric, row.data());
     graph_.Place(claim.id, vids[i], level, claim.upper);
-    rows_.Put(claim.id, row.data());
     if (status.ok()) status = Link(claim.id, row.data());
     if (!status.ok()) MarkRemoved(claim.id);
     ++claim.id;
@@ -100,6 +103,7 @@ absl::Status HnswIndex::Add(absl::Span<const Vid> vids, absl::Span<const float> 
 
 absl::Status HnswIndex::Link(uint32_t id, const float* vector) {
   try {
+    rows_.Put(id, vector);
     const ScratchPool::Lease scratch = scratches_.Take();
     builder_.Insert(id, vector, scratch.get());
   } catch (const std::bad_alloc&) {

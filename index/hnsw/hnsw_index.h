@@ -58,7 +58,7 @@ class HnswIndex : public VectorIndex {
       ABSL_LOCKS_EXCLUDED(room_mutex_, ids_mutex_);
   absl::Status NameIds(absl::Span<const Vid> vids, uint32_t first) ABSL_EXCLUSIVE_LOCKS_REQUIRED(ids_mutex_);
   absl::Status MakeRoom(size_t elements, size_t upper_lists) ABSL_LOCKS_EXCLUDED(room_mutex_);
-  // Of a placed element. After an error its row and the rest of the call's stay as tombstones.
+  // Stores the row of a placed element and links it. After an error its row and the rest of the call's stay as tombstones.
   absl::Status Link(uint32_t id, const float* vector) ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
   // Turns the rows into codes before the first that would make them many.
   absl::Status EncodeBefore(uint32_t id) ABSL_LOCKS_EXCLUDED(room_mutex_);

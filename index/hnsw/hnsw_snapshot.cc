@@ -38,7 +38,7 @@ absl::Status HnswIndex::Save(const std::string& path, absl::string_view tag) con
   writer.BeginSection(SectionId::kElements);
   WriteElements(&writer, count);
   writer.BeginSection(SectionId::kTails);
-  for (uint32_t id = 0; id < count; ++id) writer.Append(&graph_.Tail(id), sizeof(ElementTail));
+  writer.Append(&graph_.Tail(0), count * sizeof(ElementTail));
   writer.BeginSection(SectionId::kCode);
   writer.Append(rows_.Serialize());
   writer.BeginSection(SectionId::kWalkRows);

@@ -22,15 +22,6 @@ class VisitedSet {
     inserted_.clear();
     if (size > words_.size() * 64) words_.resize((size + 63) / 64, 0);
   }
-  // False if `id` was in the set.
-  bool Insert(uint32_t id) {
-    uint64_t& word = words_[id / 64];
-    const uint64_t bit = uint64_t{1} << id % 64;
-    if (word & bit) return false;
-    word |= bit;
-    inserted_.push_back(id);
-    return true;
-  }
   // Moves those of ids[0, count) that were not in the set to the front, in order; returns their number.
   size_t InsertNew(uint32_t* ids, size_t count) {
     size_t fresh = 0;

@@ -68,7 +68,8 @@ void WalkLayer(const WalkedGraph& graph, Candidate start, int level, size_t ef, 
                Scratch* scratch) {
   constexpr uint32_t kNone = ~0u;
   scratch->visited.Clear(graph.links.capacity());
-  scratch->visited.Insert(start.id);
+  uint32_t first = start.id;
+  scratch->visited.InsertNew(&first, 1);
   scratch->frontier.Start(start.distance, scratch->query.offset, ef);
   scratch->frontier.Push(start, admit(start.id));
   uint32_t next = kNone;
