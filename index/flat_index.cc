@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/batch_scorer.h"
-#include "index/rebuild.h"
 #include "index/top_k.h"
 #include "index/vector_math.h"
 #include "storage/status_macros.h"
@@ -196,21 +195,6 @@ absl::StatusOr<std::unique_ptr<VectorIndex>> FlatIndex::Load(SnapshotReader* rea
   absl::WriterMutexLock lock(&index->mutex_);
   RETURN_IF_ERROR(index->ReadRows(reader));
   return index;
-}
-
-absl::StatusOr<std::unique_ptr<VectorIndex>> FlatIndex::Rebuild(const IndexOptions& options,
-                                                                int threads) const {
-  RETURN_IF_ERROR(CheckRebuild(options_, options, threads));
-  const auto copy = [this](std::vector<Vid>* vids, std::vector<float>* vectors) {
-    absl::ReaderMutexLock lock(&mutex_);
-    vectors->clear();
-    std::erase_if(*vids, [&](Vid vid) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      const float* row = Find(vid);
-      if (row != nullptr) vectors->insert(vectors->end(), row, row + options_.dimension);
-      return row == nullptr;
-    });
-  };
-  return BuildFrom(LiveVids(), copy, options, threads);
 }
 
 }  // namespace larder::index

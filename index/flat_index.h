@@ -37,8 +37,6 @@ class FlatIndex : public VectorIndex {
   VidSet LiveVids() const override;
   absl::Status Save(const std::string& path, absl::string_view tag) const override;
   IndexStats Stats() const override;
-  absl::StatusOr<std::unique_ptr<VectorIndex>> Rebuild(const IndexOptions& options,
-                                                       int threads) const override;
 
  private:
   // Room for `more` rows: afterwards adding so many cannot fail.

@@ -95,9 +95,6 @@ class VectorIndex {
   // it (the engine's commit number and counters). Searches go on; Add and Remove wait.
   virtual absl::Status Save(const std::string& path, absl::string_view tag) const = 0;
   virtual IndexStats Stats() const = 0;
-  // A fresh index without tombstones, of the same or another kind. Searches go on meanwhile.
-  virtual absl::StatusOr<std::unique_ptr<VectorIndex>> Rebuild(const IndexOptions& options,
-                                                               int threads) const = 0;
 };
 
 absl::StatusOr<std::unique_ptr<VectorIndex>> CreateIndex(const IndexOptions& options);

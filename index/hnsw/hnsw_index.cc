@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/hnsw/walk.h"
-#include "index/rebuild.h"
 #include "index/vector_math.h"
 #include "storage/status_macros.h"
 
@@ -174,24 +173,6 @@ IndexStats HnswIndex::Stats() const {
                             scratches_.bytes(),
           .code = rows_.coded() ? RowCode::kSq4x8 : RowCode::kF32,
           .row_error = rows_.coded() ? kCodedRowError : 1e-6f};
-}
-
-absl::StatusOr<std::unique_ptr<VectorIndex>> HnswIndex::Rebuild(const IndexOptions& options,
-                                                                int threads) const {
-  RETURN_IF_ERROR(CheckRebuild(options_, options, threads));
-  const auto copy = [this](std::vector<Vid>* vids, std::vector<float>* vectors) {
-    absl::ReaderMutexLock room(&room_mutex_);
-    absl::ReaderMutexLock lock(&ids_mutex_);
-    vectors->clear();
-    std::erase_if(*vids, [&](Vid vid) ABSL_NO_THREAD_SAFETY_ANALYSIS {  // under the locks above
-      const uint32_t id = Find(vid);
-      if (id == kNone) return true;
-      vectors->resize(vectors->size() + options_.dimension);
-      rows_.Decode(id, vectors->data() + vectors->size() - options_.dimension);
-      return false;
-    });
-  };
-  return BuildFrom(LiveVids(), copy, options, threads);
 }
 
 }  // namespace larder::index

@@ -41,8 +41,6 @@ class HnswIndex : public VectorIndex {
   VidSet LiveVids() const override;
   absl::Status Save(const std::string& path, absl::string_view tag) const override;
   IndexStats Stats() const override;
-  absl::StatusOr<std::unique_ptr<VectorIndex>> Rebuild(const IndexOptions& options,
-                                                       int threads) const override;
 
  private:
   // State of an element, a byte each. Live = ready and nothing else.

@@ -264,29 +264,6 @@ TEST(HnswIndex, AddSearchRemoveTogether) {
   EXPECT_GE(Recall(*index, *exact, ClusteredVectors(50, kDimension, 2), {.k = 10, .ef = 96}), 0.95);
 }
 
-TEST(HnswIndex, RebuildDropsTombstonesAndChangesKind) {
-  const std::vector<float> rows = ClusteredVectors(3000, 16, 1);
-  for (Kind from : {Kind::kFlat, Kind::kHnsw}) {
-    auto index = Make(from, 16, Metric::kCosine);
-    ASSERT_TRUE(index->Add(Sequence(3000), rows).ok());
-    index->Remove(Sequence(1000));
-    for (Kind to : {Kind::kFlat, Kind::kHnsw}) {
-      const auto fresh = index->Rebuild({.kind = to, .dimension = 16, .m = 8}, 3);
-      ASSERT_TRUE(fresh.ok()) << fresh.status();
-      EXPECT_EQ((*fresh)->options().kind, to);
-      EXPECT_EQ((*fresh)->Stats().live, 2000u);
-      EXPECT_EQ((*fresh)->Stats().tombstones, 0u);
-      EXPECT_EQ((*fresh)->LiveVids(), index->LiveVids());
-      EXPECT_GE(Recall(**fresh, *index, ClusteredVectors(30, 16, 3), {.k = 10, .ef = 100}), 0.95);
-      EXPECT_FALSE((*fresh)->Contains(5));
-      const std::vector<float> before = *index->Vector(2500), after = *(*fresh)->Vector(2500);
-      for (size_t i = 0; i < 16; ++i) EXPECT_NEAR(before[i], after[i], 1e-7);
-    }
-    EXPECT_EQ(index->Rebuild({.dimension = 17}, 1).status().code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_EQ(index->Rebuild({.dimension = 16}, 0).status().code(), absl::StatusCode::kInvalidArgument);
-  }
-}
-
 TEST(HnswIndex, MemoryIsCounted) {
   const std::vector<float> rows = ClusteredVectors(6000, 100, 1);
   const auto bytes_per_row = [&](RowCode code) {
@@ -337,10 +314,10 @@ TEST_P(CodedHnsw, VectorsComeBackWithinTwelveBits) {
   auto index = Make(Kind::kHnsw, kDimension, GetParam()), exact = Make(Kind::kFlat, kDimension, GetParam());
   ASSERT_TRUE(index->Add(Sequence(kRows), rows_).ok());
   ASSERT_TRUE(exact->Add(Sequence(kRows), rows_).ok());
-  auto fresh = index->Rebuild(index->options(), 1);
-  ASSERT_TRUE(fresh.ok()) << fresh.status();
+  auto fresh = Make(Kind::kHnsw, kDimension, GetParam());
+  for (Vid vid = 0; vid < kRows; ++vid) ASSERT_TRUE(fresh->Add({vid}, *index->Vector(vid)).ok());
   for (Vid vid = 0; vid < kRows; vid += 97) {
-    const std::vector<float> truth = *exact->Vector(vid), held = *index->Vector(vid), copied = *(*fresh)->Vector(vid);
+    const std::vector<float> truth = *exact->Vector(vid), held = *index->Vector(vid), copied = *fresh->Vector(vid);
     double squares = 0, error = 0, drift = 0;
     for (size_t i = 0; i < kDimension; ++i) {
       squares += truth[i] * truth[i];

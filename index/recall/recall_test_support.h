@@ -53,9 +53,6 @@ class SpoiledIndex : public VectorIndex {
   VidSet LiveVids() const override { return inner_->LiveVids(); }
   absl::Status Save(const std::string& path, absl::string_view tag) const override { return inner_->Save(path, tag); }
   IndexStats Stats() const override { return inner_->Stats(); }
-  absl::StatusOr<std::unique_ptr<VectorIndex>> Rebuild(const IndexOptions& options, int threads) const override {
-    return inner_->Rebuild(options, threads);
-  }
 
   std::function<void()> on_score = [] {};  // a scan begins; a test's clock may go on
 
