@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "index/hnsw/page_block.h"
+#include "index/hnsw/prefetch.h"
 #include "index/vector_index.h"
 
 namespace larder::index {
@@ -66,10 +67,7 @@ class HnswGraph {
   uint32_t CountLinks(uint32_t id, int level) const;
   // Copies the links of an element to `out` (room for max_links(level)); returns their number.
   uint32_t CopyLinks(uint32_t id, int level, uint32_t* out) const;
-  void PrefetchLinks(uint32_t id) const {  // of layer 0
-    const char* element = Element(id);
-    for (size_t offset = 0; offset < stride_ + 63; offset += 64) __builtin_prefetch(element + offset);
-  }
+  void PrefetchLinks(uint32_t id) const { PrefetchLines(Element(id), stride_); }  // of layer 0
 
   // Writers: under Lock(id).
   void Lock(uint32_t id);

@@ -111,7 +111,7 @@ void VectorRows::Distances(const Query& query, const uint32_t* ids, size_t count
       rows[i] = WalkRow(ids[first + i]);
       if (!coded()) continue;
       residuals[i] = Residual(ids[first + i]);
-      for (size_t offset = 0; offset < residual_bytes_; offset += 64) __builtin_prefetch(residuals[i] + offset);
+      PrefetchLines(residuals[i], residual_bytes_);
     }
     if (coded()) {
       code_->EstimateFull(query.code, rows, residuals, some, out + first);

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "index/codes/scalar_code.h"
 #include "index/hnsw/page_block.h"
+#include "index/hnsw/prefetch.h"
 #include "index/kernels/distance.h"
 #include "index/vector_index.h"
 
@@ -45,9 +46,7 @@ class VectorRows {
 
   // What walks read: rows of walk_bytes(), prefetched long before they are compared.
   const uint8_t* WalkRow(uint32_t id) const { return reinterpret_cast<uint8_t*>(walk_.data()) + id * walk_bytes_; }
-  void Prefetch(const uint8_t* row) const {
-    for (size_t offset = 0; offset < prefetch_bytes_; offset += 64) __builtin_prefetch(row + offset);
-  }
+  void Prefetch(const uint8_t* row) const { PrefetchLines(row, prefetch_bytes_); }
   void Estimate(const Query& query, const uint8_t* const* rows, size_t count, float* out) const;
 
   // The best distances these rows can give; equal to Estimate's while they are not coded.
