@@ -78,16 +78,30 @@ void ChunkDirectory::Remove(absl::Span<const uint64_t> vids) {
   }
 }
 
+// In rounds, so that the cache misses of all hits overlap: where the chunks are, whose they are, what
+// the owners are called.
 void ChunkDirectory::Resolve(std::vector<Hit>* hits) const {
   absl::ReaderMutexLock lock(&mutex_);
+  std::vector<const Place*> places(hits->size());
+  for (size_t i = 0; i < places.size(); ++i) {
+    const auto it = pages_.find((*hits)[i].vid / kPageVids);
+    if (it == pages_.end()) continue;
+    places[i] = &it->second->places[(*hits)[i].vid % kPageVids];
+    __builtin_prefetch(places[i]);
+  }
+  std::vector<const Owner*> owners(hits->size());
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (places[i] == nullptr || places[i]->owner == kNone) continue;
+    owners[i] = &owners_[places[i]->owner];
+    __builtin_prefetch(owners[i]);
+  }
   size_t kept = 0;
-  for (size_t i = 0; i < hits->size(); ++i) {
-    const Place* place = FindPlace((*hits)[i].vid);
-    if (place == nullptr) continue;
+  for (size_t i = 0; i < owners.size(); ++i) {
+    if (owners[i] == nullptr) continue;
     if (kept != i) (*hits)[kept] = std::move((*hits)[i]);
     Hit& hit = (*hits)[kept++];
-    hit.document_id = owners_[place->owner].id;
-    hit.ordinal = place->ordinal;
+    hit.document_id = owners[i]->id;
+    hit.ordinal = places[i]->ordinal;
   }
   hits->resize(kept);
 }

@@ -72,7 +72,7 @@ void HnswBuilder::Insert(uint32_t id, const float* vector, Scratch* scratch) {
 
 void HnswBuilder::FindNearest(Candidate start, int level, Scratch* scratch) const {
   WalkLayer({graph_, rows_}, start, level, ef_construction_, [](uint32_t) { return true; }, scratch);
-  RankPool(rows_, scratch->pool.size(), scratch);
+  RankPool(rows_, scratch);
 }
 
 bool HnswBuilder::InsertBelow(uint32_t id, HnswGraph::Entry entry, Scratch* scratch) {

@@ -69,6 +69,8 @@ class HnswGraph {
   uint32_t CopyLinks(uint32_t id, int level, uint32_t* out) const;
   void PrefetchLinks(uint32_t id) const { PrefetchLines(Element(id), stride_); }  // of layer 0
 
+  void PrefetchTail(uint32_t id) const { PrefetchLines(&Tail(id), sizeof(ElementTail)); }
+
   // Writers: under Lock(id).
   void Lock(uint32_t id);
   void Unlock(uint32_t id) { Header(id).lock.store(0, std::memory_order_release); }

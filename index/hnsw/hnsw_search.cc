@@ -110,7 +110,9 @@ std::vector<Neighbor> HnswIndex::Walk(uint32_t k, size_t ef, const VidSet* filte
     };
     WalkLayer(graph, start, 0, ef, admits_any, scratch);
   }
-  RankPool(rows_, Ranked(k, ef), scratch);
+  CutPool(Ranked(k, ef), scratch);
+  for (const Candidate& candidate : scratch->pool) graph_.PrefetchTail(candidate.id);
+  RankPool(rows_, scratch);
   for (const Candidate& candidate : scratch->pool) {
     for (uint32_t id = candidate.id; id != kNone && found.size() < k; id = graph_.NextDuplicate(id)) {
       if (admits(id)) found.push_back({graph_.VidOf(id), candidate.distance});

@@ -28,12 +28,15 @@ Candidate Descend(const WalkedGraph& graph, HnswGraph::Entry entry, int level, S
   return nearest;
 }
 
-void RankPool(const VectorRows& rows, size_t keep, Scratch* scratch) {
+void CutPool(size_t keep, Scratch* scratch) {
   std::vector<Candidate>& pool = scratch->pool;
-  if (keep < pool.size()) {
-    std::nth_element(pool.begin(), pool.begin() + keep, pool.end(), Nearer);
-    pool.resize(keep);
-  }
+  if (keep >= pool.size()) return;
+  std::nth_element(pool.begin(), pool.begin() + keep, pool.end(), Nearer);
+  pool.resize(keep);
+}
+
+void RankPool(const VectorRows& rows, Scratch* scratch) {
+  std::vector<Candidate>& pool = scratch->pool;
   if (rows.coded()) {
     std::vector<uint32_t>& ids = scratch->ids;
     std::vector<float>& distances = scratch->distances;

@@ -29,8 +29,10 @@ template <typename Admit>
 void WalkLayer(const WalkedGraph& graph, Candidate start, int level, size_t ef, const Admit& admit,
                Scratch* scratch);
 
-// Cuts scratch->pool to the `keep` nearest by the walk's estimates and sorts them by the best distances.
-void RankPool(const VectorRows& rows, size_t keep, Scratch* scratch);
+// Cuts scratch->pool to the `keep` nearest by the walk's estimates.
+void CutPool(size_t keep, Scratch* scratch);
+// Sorts scratch->pool by the best distances.
+void RankPool(const VectorRows& rows, Scratch* scratch);
 
 inline bool Nearer(const Candidate& a, const Candidate& b) {
   return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
