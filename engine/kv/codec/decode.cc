@@ -1,0 +1,87 @@
+#include <cstring>
+#include <new>
+
+#include "absl/strings/str_cat.h"
+#include "engine/kv/codec/element.h"
+#include "engine/kv/codec/placement.h"
+#include "engine/kv/codec/row_reader.h"
+#include "larder/kv_codec.h"
+#include "storage/status_macros.h"
+
+namespace larder::kv {
+namespace {
+
+// Every selected token needs its row of the table, every head room for the rotation.
+absl::Status CheckTable(const RopeTable& rope, const KvTensorShape& shape, const Placement& placement) {
+  if (rope.style() == RopeStyle::kNone) return absl::OkStatus();
+  if (rope.rotary_dim() > shape.dim) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kv decode: rotary_dim ", rope.rotary_dim(), " exceeds dim ", shape.dim));
+  }
+  for (uint32_t n = 0; n < placement.count(); ++n) {
+    if (!rope.Covers(placement.Token(n))) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("kv decode: the rope table has no row for token ", placement.Token(n)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Rows that nothing changes are copied as bytes.
+void CopyRows(const KvTensorShape& shape, const char* payload, const Placement& placement, const KvTarget& target) {
+  const uint64_t head_bytes = shape.ElementBytes() * shape.dim;
+  const bool whole = target.head_stride == head_bytes || placement.heads() == 1;
+  for (uint32_t n = 0; n < placement.count(); ++n) {
+    const char* from = payload + placement.Token(n) * shape.RowBytes() + placement.first_head() * head_bytes;
+    if (whole) {
+      std::memcpy(placement.To(n), from, placement.heads() * head_bytes);
+      continue;
+    }
+    for (uint32_t head = 0; head < placement.heads(); ++head) {
+      std::memcpy(placement.To(n) + head * target.head_stride, from + head * head_bytes, head_bytes);
+    }
+  }
+}
+
+void PlaceRows(const KvTensorShape& shape, const Placement& placement, const RopeTable* rope, const KvTarget& target,
+               KvKernels::Place place, RowReader* reader) {
+  PlacedRow row;
+  row.heads = placement.heads(), row.dim = shape.dim, row.stride = target.head_stride;
+  for (uint32_t n = 0; n < placement.count(); ++n) {
+    const uint32_t token = placement.Token(n);
+    row.row = reader->Read(token);
+    row.to = reinterpret_cast<uint8_t*>(placement.To(n));
+    if (rope != nullptr) row.rope = rope->Row(token), row.rotary_dim = rope->rotary_dim();
+    place(row);
+  }
+}
+
+}  // namespace
+
+absl::Status DecodeKv(absl::string_view codec, KvSide side, const KvTensorShape& shape, absl::string_view payload,
+                      const KvSelection& selection, const RopeTable* rope, const KvTarget& target) {
+  RETURN_IF_ERROR(CheckKvPayload(codec, side, shape, payload));
+  ASSIGN_OR_RETURN(const CodecKind kind, ParseCodecName(codec));
+  ASSIGN_OR_RETURN(const Placement placement, Placement::Make(shape, selection, target));
+  if (rope != nullptr) RETURN_IF_ERROR(CheckTable(*rope, shape, placement));
+  if (rope != nullptr && rope->style() == RopeStyle::kNone) rope = nullptr;
+  if (rope != nullptr && side == KvSide::kValue) {
+    return absl::InvalidArgumentError("kv decode: values are not rotated, a rope table was given");
+  }
+  if (kind == CodecKind::kRaw && rope == nullptr && target.dtype == shape.dtype) {
+    CopyRows(shape, payload.data(), placement, target);
+    return absl::OkStatus();
+  }
+  const RopeStyle style = rope == nullptr ? RopeStyle::kNone : rope->style();
+  try {
+    const KvKernels kernels = SelectKvKernels();
+    const auto reader = MakeRawReader(shape, payload.data(), placement.first_head(), placement.heads(), kernels);
+    PlaceRows(shape, placement, rope, target,
+              kernels.place[static_cast<size_t>(target.dtype)][static_cast<size_t>(style)], reader.get());
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("kv decode: no memory for a row");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace larder::kv

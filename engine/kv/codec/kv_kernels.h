@@ -1,0 +1,43 @@
+// The loops of the codec, dispatched at run time to the best instructions of the CPU (Google Highway).
+// A row is one token's heads * dim numbers as f32, in a scratch buffer with kRowSlack floats behind it: kernels
+// write whole vectors, and never outside it.
+#ifndef LARDER_ENGINE_KV_CODEC_KV_KERNELS_H_
+#define LARDER_ENGINE_KV_CODEC_KV_KERNELS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "larder/kv_types.h"
+
+namespace larder::kv {
+
+inline constexpr size_t kRowSlack = 64;
+
+// Heads of a row to write: head h begins at row + h * dim and goes to `to` + h * stride bytes.
+struct PlacedRow {
+  const float* row = nullptr;
+  uint32_t heads = 0, dim = 0;
+  uint32_t rotary_dim = 0;      // 0 = no rotation
+  const float* rope = nullptr;  // RopeTable::Row
+  uint8_t* to = nullptr;
+  uint64_t stride = 0;
+};
+
+struct KvKernels {
+  // n elements of `from`, unaligned, of which nothing outside is read.
+  using Widen = void (*)(const uint8_t* from, size_t n, float* row);
+  // Rotates in f32, rounds, writes exactly heads * dim elements.
+  using Place = void (*)(const PlacedRow& row);
+  // cosines[i], sines[i] of 2 pi * position * turns[i]; whole vectors are written.
+  using Angles = void (*)(double position, const double* turns, size_t n, float* cosines, float* sines);
+
+  Widen widen[3] = {};     // by KvDtype
+  Place place[3][3] = {};  // by KvDtype, RopeStyle
+  Angles angles = nullptr;
+};
+// Of the CPU this runs on, or of the target that a test has chosen.
+KvKernels SelectKvKernels();
+
+}  // namespace larder::kv
+
+#endif  // LARDER_ENGINE_KV_CODEC_KV_KERNELS_H_

@@ -1,0 +1,35 @@
+// Rows of a payload as f32, one token at a time: the part of decoding that differs from codec to codec.
+#ifndef LARDER_ENGINE_KV_CODEC_ROW_READER_H_
+#define LARDER_ENGINE_KV_CODEC_ROW_READER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "engine/kv/codec/kv_kernels.h"
+#include "larder/kv_codec.h"
+
+namespace larder::kv {
+
+enum class CodecKind : uint8_t { kRaw = 0, kInt8 = 1, kInt4 = 2, kMixed = 3 };
+absl::StatusOr<CodecKind> ParseCodecName(absl::string_view name);
+// InvalidArgument for what no tensor has.
+absl::Status CheckShape(const KvTensorShape& shape);
+
+// Not thread-safe: holds the row.
+class RowReader {
+ public:
+  virtual ~RowReader() = default;
+  // The row's heads from first_head on, kRowSlack readable floats behind them; until the next call.
+  virtual const float* Read(uint32_t token) = 0;
+};
+
+// Of a payload that was checked. May throw std::bad_alloc.
+std::unique_ptr<RowReader> MakeRawReader(const KvTensorShape& shape, const char* payload, uint32_t first_head,
+                                         uint32_t heads, const KvKernels& kernels);
+
+}  // namespace larder::kv
+
+#endif  // LARDER_ENGINE_KV_CODEC_ROW_READER_H_
