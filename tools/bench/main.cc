@@ -7,6 +7,7 @@
 #include "tools/bench/ann.h"
 #include "tools/bench/codes.h"
 #include "tools/bench/kernels.h"
+#include "tools/bench/kv_codec.h"
 #include "tools/bench/retrieval.h"
 
 namespace {
@@ -78,6 +79,19 @@ void AddKernels(CLI::App* app, larder::tools::KernelsOptions* o) {
   app->add_flag("--json", o->json, "One JSON line a kernel");
 }
 
+void AddKvCodec(CLI::App* app, larder::tools::KvCodecOptions* o) {
+  app->add_option("--tokens", o->tokens)->check(CLI::Range(1, 65'536))->capture_default_str();
+  app->add_option("--heads", o->heads, "Of keys and values")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--dim", o->dim, "Of a head")->check(CLI::Range(2, 4'096))->capture_default_str();
+  app->add_option("--dtype", o->dtype)->check(CLI::IsMember({"f32", "f16", "bf16"}))->capture_default_str();
+  app->add_option("--style", o->style, "Of the rotation")->check(CLI::IsMember({"neox", "interleaved"}))->capture_default_str();
+  app->add_option("--keys", o->keys, "File of [layer][token][head][dim] in --dtype; random numbers if absent");
+  app->add_option("--values", o->values, "Likewise");
+  app->add_option("--layers", o->layers, "Of random numbers")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--passes", o->passes, "Over all codecs in turn; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
+  app->add_flag("--json", o->json, "One JSON line a codec and side");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -95,12 +109,17 @@ int main(int argc, char** argv) {
   AddRetrieval(retrieval_app, &retrieval);
   AddCodes(codes_app, &codes);
   AddKernels(kernels_app, &kernels);
+  larder::tools::KvCodecOptions kv_codec;
+  CLI::App* kv_codec_app = app.add_subcommand("kv-codec", "KV payloads: size, error, GB/s into pages beside memcpy");
+  AddKvCodec(kv_codec_app, &kv_codec);
   CLI11_PARSE(app, argc, argv);
   absl::Status status;
   if (codes_app->parsed()) {
     status = larder::tools::RunCodes(codes);
   } else if (kernels_app->parsed()) {
     status = larder::tools::RunKernels(kernels);
+  } else if (kv_codec_app->parsed()) {
+    status = larder::tools::RunKvCodec(kv_codec);
   } else {
     const WorkDirectory directory(ann_app->parsed() ? &ann.directory : &retrieval.directory);
     status = ann_app->parsed() ? larder::tools::RunAnn(ann) : larder::tools::RunRetrieval(retrieval);

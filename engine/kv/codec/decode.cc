@@ -56,12 +56,35 @@ void PlaceRows(const KvTensorShape& shape, const Placement& placement, const Rop
   }
 }
 
+// The header; of a raw payload, which has none, a default one.
+absl::StatusOr<PayloadHeader> CheckPayload(CodecKind kind, KvSide side, const KvTensorShape& shape,
+                                           absl::string_view payload) {
+  RETURN_IF_ERROR(CheckShape(shape));
+  if (kind != CodecKind::kRaw) return ParsePayload(kind, side, shape, payload);
+  if (payload.size() == shape.Bytes()) return PayloadHeader();
+  return absl::DataLossError(
+      absl::StrCat("kv payload: ", payload.size(), " bytes, expected ", shape.Bytes(), " of codec raw"));
+}
+
 }  // namespace
+
+absl::Status CheckKvPayload(absl::string_view codec, KvSide side, const KvTensorShape& shape,
+                            absl::string_view payload) {
+  return KvPayloadError(codec, side, shape, payload).status();
+}
+
+absl::StatusOr<KvErrorBound> KvPayloadError(absl::string_view codec, KvSide side, const KvTensorShape& shape,
+                                            absl::string_view payload) {
+  ASSIGN_OR_RETURN(const CodecKind kind, ParseCodecName(codec));
+  ASSIGN_OR_RETURN(const PayloadHeader header, CheckPayload(kind, side, shape, payload));
+  return KvErrorBound{header.max_abs, header.rms};
+}
 
 absl::Status DecodeKv(absl::string_view codec, KvSide side, const KvTensorShape& shape, absl::string_view payload,
                       const KvSelection& selection, const RopeTable* rope, const KvTarget& target) {
-  RETURN_IF_ERROR(CheckKvPayload(codec, side, shape, payload));
   ASSIGN_OR_RETURN(const CodecKind kind, ParseCodecName(codec));
+  const absl::StatusOr<PayloadHeader> header = CheckPayload(kind, side, shape, payload);
+  RETURN_IF_ERROR(header.status());
   ASSIGN_OR_RETURN(const Placement placement, Placement::Make(shape, selection, target));
   if (rope != nullptr) RETURN_IF_ERROR(CheckTable(*rope, shape, placement));
   if (rope != nullptr && rope->style() == RopeStyle::kNone) rope = nullptr;
@@ -75,7 +98,10 @@ absl::Status DecodeKv(absl::string_view codec, KvSide side, const KvTensorShape&
   const RopeStyle style = rope == nullptr ? RopeStyle::kNone : rope->style();
   try {
     const KvKernels kernels = SelectKvKernels();
-    const auto reader = MakeRawReader(shape, payload.data(), placement.first_head(), placement.heads(), kernels);
+    const auto reader =
+        kind == CodecKind::kRaw
+            ? MakeRawReader(shape, payload.data(), placement.first_head(), placement.heads(), kernels)
+            : MakeCodeReader(*header, payload.data(), placement.first_head(), placement.heads(), kernels);
     PlaceRows(shape, placement, rope, target,
               kernels.place[static_cast<size_t>(target.dtype)][static_cast<size_t>(style)], reader.get());
   } catch (const std::bad_alloc&) {

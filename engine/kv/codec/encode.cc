@@ -1,13 +1,17 @@
+#include <cmath>
 #include <new>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/kv/codec/element.h"
-#include "engine/kv/codec/row_reader.h"
+#include "engine/kv/codec/code_writer.h"
+#include "engine/kv/codec/codec_kind.h"
 #include "larder/kv_codec.h"
 #include "storage/status_macros.h"
 
 namespace larder::kv {
 namespace {
+
+constexpr float kLargest = 1e30f;  // so that ranges and their squares are finite
 
 absl::Status CheckTensor(const KvTensorShape& shape, absl::string_view tensor) {
   RETURN_IF_ERROR(CheckShape(shape));
@@ -17,50 +21,58 @@ absl::Status CheckTensor(const KvTensorShape& shape, absl::string_view tensor) {
                                                  shape.dim));
 }
 
-// The rotation is undone in f32: each token turns back by its position. Rounded once, to the tensor's type.
-absl::StatusOr<std::string> Unrotate(const KvTensorShape& shape, absl::string_view tensor, const KvRope& rope,
-                                     int64_t position) {
-  KvRope back = rope;
+// The tensor in another type, the rotation undone on the way: each token turns back by its position.
+absl::Status Convert(const KvTensorShape& shape, absl::string_view tensor, const KvEncoding& encoding, KvDtype dtype,
+                     absl::Span<std::byte> out) {
+  const KvTarget target = ContiguousTarget(out, dtype, shape.heads, shape.dim);
+  if (!encoding.unrotate_from.has_value()) return DecodeKv("raw", KvSide::kKey, shape, tensor, {}, nullptr, target);
+  KvRope back = *encoding.rope;
   for (double& frequency : back.frequencies) frequency = -frequency;
-  ASSIGN_OR_RETURN(const RopeTable table, RopeTable::At(back, position, 0, shape.tokens));
+  ASSIGN_OR_RETURN(const RopeTable table, RopeTable::At(back, *encoding.unrotate_from, 0, shape.tokens));
+  return DecodeKv("raw", KvSide::kKey, shape, tensor, {}, &table, target);
+}
+
+absl::StatusOr<std::string> EncodeRaw(const KvTensorShape& shape, absl::string_view tensor,
+                                      const KvEncoding& encoding) {
+  if (!encoding.unrotate_from.has_value()) return std::string(tensor);
   std::string out(shape.Bytes(), '\0');
-  const absl::Span<std::byte> bytes(reinterpret_cast<std::byte*>(out.data()), out.size());
-  RETURN_IF_ERROR(DecodeKv("raw", KvSide::kKey, shape, tensor, {}, &table,
-                           ContiguousTarget(bytes, shape.dtype, shape.heads, shape.dim)));
+  RETURN_IF_ERROR(Convert(shape, tensor, encoding, shape.dtype,
+                          absl::MakeSpan(reinterpret_cast<std::byte*>(out.data()), out.size())));
   return out;
+}
+
+absl::StatusOr<std::string> EncodeCodes(CodecKind kind, KvSide side, const KvTensorShape& shape,
+                                        absl::string_view tensor, const KvEncoding& encoding) {
+  std::vector<float> values(shape.Bytes() / shape.ElementBytes());
+  RETURN_IF_ERROR(Convert(shape, tensor, encoding, KvDtype::kF32,
+                          absl::MakeSpan(reinterpret_cast<std::byte*>(values.data()), values.size() * sizeof(float))));
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::abs(values[i]) <= kLargest) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("kv encode: number ", i, " is ", values[i], ", expected at most ", kLargest, " in magnitude"));
+  }
+  return WriteCodes(kind, side, shape, values.data(), encoding.saliency);
 }
 
 }  // namespace
 
 absl::StatusOr<std::string> EncodeKv(absl::string_view codec, KvSide side, const KvTensorShape& shape,
                                      absl::string_view tensor, const KvEncoding& encoding) {
-  RETURN_IF_ERROR(CheckKvCodec(codec));
+  ASSIGN_OR_RETURN(const CodecKind kind, ParseCodecName(codec));
   RETURN_IF_ERROR(CheckTensor(shape, tensor));
   if (encoding.unrotate_from.has_value() && (encoding.rope == nullptr || side == KvSide::kValue)) {
     return absl::InvalidArgumentError("kv encode: only keys are un-rotated, and only with a rope");
   }
+  if (!encoding.saliency.empty() && encoding.saliency.size() != shape.tokens) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kv encode: saliency of ", encoding.saliency.size(), " tokens, expected ", shape.tokens));
+  }
   try {
-    if (!encoding.unrotate_from.has_value()) return std::string(tensor);
-    return Unrotate(shape, tensor, *encoding.rope, *encoding.unrotate_from);
+    if (kind == CodecKind::kRaw) return EncodeRaw(shape, tensor, encoding);
+    return EncodeCodes(kind, side, shape, tensor, encoding);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat("kv encode: no memory for ", shape.Bytes(), " bytes"));
   }
-}
-
-absl::Status CheckKvPayload(absl::string_view codec, KvSide side, const KvTensorShape& shape,
-                            absl::string_view payload) {
-  RETURN_IF_ERROR(CheckKvCodec(codec));
-  RETURN_IF_ERROR(CheckShape(shape));
-  (void)side;
-  if (payload.size() == shape.Bytes()) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrCat("kv payload: ", payload.size(), " bytes, expected ", shape.Bytes(), " of codec raw"));
-}
-
-absl::StatusOr<KvErrorBound> KvPayloadError(absl::string_view codec, KvSide side, const KvTensorShape& shape,
-                                            absl::string_view payload) {
-  RETURN_IF_ERROR(CheckKvPayload(codec, side, shape, payload));
-  return KvErrorBound();
 }
 
 }  // namespace larder::kv

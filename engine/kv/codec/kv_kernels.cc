@@ -5,6 +5,7 @@
 #include "hwy/foreach_target.h"
 // After foreach_target.h, which includes this file once per target.
 #include "engine/kv/codec/angles-inl.h"
+#include "engine/kv/codec/codes-inl.h"
 #include "engine/kv/codec/place-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,6 +20,9 @@ KvKernels KernelsOfTarget() {
   SetPlaces<KvDtype::kF16>(kernels.place[1]);
   SetPlaces<KvDtype::kBf16>(kernels.place[2]);
   kernels.angles = &Angles;
+  kernels.codes8 = CodesOf<8>();
+  kernels.codes4 = CodesOf<4>();
+  kernels.codes2 = CodesOf<2>();
   return kernels;
 }
 

@@ -12,6 +12,9 @@
 namespace larder::kv {
 
 inline constexpr size_t kRowSlack = 64;
+// Codes come in blocks of 16 bytes.
+inline constexpr size_t kBlockBytes = 16;
+constexpr size_t BlockColumns(int bits) { return kBlockBytes * 8 / static_cast<size_t>(bits); }
 
 // Heads of a row to write: head h begins at row + h * dim and goes to `to` + h * stride bytes.
 struct PlacedRow {
@@ -26,6 +29,10 @@ struct PlacedRow {
 struct KvKernels {
   // n elements of `from`, unaligned, of which nothing outside is read.
   using Widen = void (*)(const uint8_t* from, size_t n, float* row);
+  // row[c] = codes[c] * scale[c] + zero[c]; whole blocks.
+  using Columns = void (*)(const uint8_t* codes, size_t blocks, const float* scale, const float* zero, float* row);
+  // row[c] = codes[c] * step + (mean[c] + zero).
+  using Group = void (*)(const uint8_t* codes, size_t blocks, float step, float zero, const float* mean, float* row);
   // Rotates in f32, rounds, writes exactly heads * dim elements.
   using Place = void (*)(const PlacedRow& row);
   // cosines[i], sines[i] of 2 pi * position * turns[i]; whole vectors are written.
@@ -34,6 +41,12 @@ struct KvKernels {
   Widen widen[3] = {};     // by KvDtype
   Place place[3][3] = {};  // by KvDtype, RopeStyle
   Angles angles = nullptr;
+  struct Codes {
+    Columns columns = nullptr;
+    Group group = nullptr;
+  };
+  Codes codes8, codes4, codes2;
+  const Codes& OfBits(int bits) const { return bits == 8 ? codes8 : bits == 4 ? codes4 : codes2; }
 };
 // Of the CPU this runs on, or of the target that a test has chosen.
 KvKernels SelectKvKernels();

@@ -5,18 +5,12 @@
 #include <cstdint>
 #include <memory>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "engine/kv/codec/codec_kind.h"
 #include "engine/kv/codec/kv_kernels.h"
+#include "engine/kv/codec/payload.h"
 #include "larder/kv_codec.h"
 
 namespace larder::kv {
-
-enum class CodecKind : uint8_t { kRaw = 0, kInt8 = 1, kInt4 = 2, kMixed = 3 };
-absl::StatusOr<CodecKind> ParseCodecName(absl::string_view name);
-// InvalidArgument for what no tensor has.
-absl::Status CheckShape(const KvTensorShape& shape);
 
 // Not thread-safe: holds the row.
 class RowReader {
@@ -29,6 +23,9 @@ class RowReader {
 // Of a payload that was checked. May throw std::bad_alloc.
 std::unique_ptr<RowReader> MakeRawReader(const KvTensorShape& shape, const char* payload, uint32_t first_head,
                                          uint32_t heads, const KvKernels& kernels);
+
+std::unique_ptr<RowReader> MakeCodeReader(const PayloadHeader& header, const char* payload, uint32_t first_head,
+                                          uint32_t heads, const KvKernels& kernels);
 
 }  // namespace larder::kv
 

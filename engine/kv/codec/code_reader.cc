@@ -1,0 +1,193 @@
+// Rows of int8, int4 and mixed payloads.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "engine/kv/codec/element.h"
+#include "engine/kv/codec/scales.h"
+#include "engine/kv/codec/row_reader.h"
+
+namespace larder::kv {
+namespace {
+
+class CodeReader : public RowReader {
+ public:
+  CodeReader(const PayloadHeader& header, const char* payload, uint32_t first_head, uint32_t heads,
+             const KvKernels& kernels);
+  const float* Read(uint32_t token) override;
+
+ private:
+  // scale * code + zero of each column in memory, from begin_ on.
+  struct Affines {
+    std::vector<float> scale, zero;
+  };
+  struct CodedRow {
+    const uint8_t* codes;
+    int bits;
+  };
+  bool keys() const { return header_.side == static_cast<uint8_t>(KvSide::kKey); }
+  KvDtype dtype() const { return static_cast<KvDtype>(header_.dtype); }
+  void LoadColumns();
+  void LoadRows();
+  CodedRow Find(uint32_t coded) const;
+  void ReadValues(const CodedRow& coded_row, uint32_t coded);
+  void SpreadGroups(const GroupCode* groups, float zero_step);
+  void Patch(uint32_t coded);
+
+  const PayloadHeader header_;
+  const PayloadLayout layout_;
+  const uint8_t* const payload_;
+  const KvKernels& kernels_;
+  // Columns to read, and whole stripes around them: every byte that places an outlier lies within row_.
+  const uint64_t first_, last_, begin_, width_;
+  Affines wide_, narrow_;         // keys
+  std::vector<float> mean_;       // values
+  std::array<float, 256> steps_;  // values: of GroupCode::step
+  std::vector<float> outliers_;
+  std::vector<uint32_t> outlier_start_;  // by coded token
+  std::vector<uint32_t> row_of_;         // mixed: within its class, by coded token
+  std::vector<float> row_;
+};
+
+CodeReader::CodeReader(const PayloadHeader& header, const char* payload, uint32_t first_head, uint32_t heads,
+                       const KvKernels& kernels)
+    : header_(header),
+      layout_(header),
+      payload_(reinterpret_cast<const uint8_t*>(payload)),
+      kernels_(kernels),
+      first_(uint64_t{first_head} * header.dim),
+      last_(first_ + uint64_t{heads} * header.dim),
+      begin_(first_ / kStripeColumns * kStripeColumns),
+      width_((last_ - begin_ + kStripeColumns - 1) / kStripeColumns * kStripeColumns),
+      outliers_(header.outliers),
+      row_(width_ + kRowSlack) {
+  kernels_.widen[header.dtype](payload_ + layout_.values, header.outliers, outliers_.data());
+  LoadColumns();
+  LoadRows();
+}
+
+void CodeReader::LoadColumns() {
+  if (layout_.coded_tokens == 0) return;
+  const uint64_t end = std::min(begin_ + width_, layout_.columns);
+  const float unit = header_.column_unit;
+  if (!keys()) {
+    mean_.resize(width_);
+    const uint8_t* means = payload_ + layout_.columns_at;
+    for (uint64_t c = begin_; c < end; ++c) mean_[c - begin_] = unit * LoadElement(KvDtype::kF16, means + 2 * c);
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      steps_[i] = StepOf(static_cast<uint8_t>(i), header_.group_unit);
+    }
+    wide_.scale.resize(width_), wide_.zero.resize(width_);
+    return;
+  }
+  for (Affines* affine : {&wide_, &narrow_}) affine->scale.resize(width_), affine->zero.resize(width_);
+  for (uint64_t c = begin_; c < end; ++c) {
+    ColumnCode code;
+    std::memcpy(&code, payload_ + layout_.columns_at + c * sizeof(code), sizeof(code));
+    const Affine wide = AffineOf(code, unit, layout_.wide_bits), narrow = AffineOf(code, unit, 2);
+    wide_.scale[c - begin_] = wide.scale, wide_.zero[c - begin_] = wide.zero;
+    narrow_.scale[c - begin_] = narrow.scale, narrow_.zero[c - begin_] = narrow.zero;
+  }
+}
+
+void CodeReader::LoadRows() {
+  const uint32_t coded_tokens = layout_.coded_tokens;
+  outlier_start_.resize(coded_tokens);
+  const uint8_t* counts = payload_ + layout_.counts;
+  uint32_t start = 0;
+  for (uint32_t t = 0; t < coded_tokens; ++t) {
+    outlier_start_[t] = start;
+    for (uint32_t stripe = 0; stripe < layout_.stripes; ++stripe) start += *counts++;
+  }
+  if (layout_.kind != CodecKind::kMixed) return;
+  row_of_.resize(coded_tokens);
+  uint32_t rows[2] = {};
+  for (uint32_t t = 0; t < coded_tokens; ++t) {
+    row_of_[t] = rows[payload_[layout_.classes + t / 8] >> t % 8 & 1]++;
+  }
+}
+
+CodeReader::CodedRow CodeReader::Find(uint32_t coded) const {
+  const uint8_t* wide = payload_ + layout_.wide;
+  if (row_of_.empty()) return {wide + coded * layout_.wide_row_bytes, layout_.wide_bits};
+  const uint64_t row = row_of_[coded];
+  if ((payload_[layout_.classes + coded / 8] >> coded % 8 & 1) != 0) return {wide + row * layout_.wide_row_bytes, 4};
+  return {payload_ + layout_.narrow + row * layout_.narrow_row_bytes, 2};
+}
+
+// Groups that end within a block: a step and a zero for each column.
+void CodeReader::SpreadGroups(const GroupCode* groups, float zero_step) {
+  for (uint64_t head = first_ / header_.dim; head < last_ / header_.dim; ++head) {
+    const float step = steps_[groups[head].step], zero = step * (groups[head].zero * zero_step);
+    for (uint64_t c = head * header_.dim - begin_; c < (head + 1) * header_.dim - begin_; ++c) {
+      wide_.scale[c] = step, wide_.zero[c] = mean_[c] + zero;
+    }
+  }
+}
+
+void CodeReader::ReadValues(const CodedRow& coded_row, uint32_t coded) {
+  const KvKernels::Codes& codes = kernels_.OfBits(coded_row.bits);
+  const uint64_t dim = header_.dim, per_block = BlockColumns(coded_row.bits);
+  const GroupCode* groups =
+      reinterpret_cast<const GroupCode*>(payload_ + layout_.groups) + uint64_t{coded} * header_.heads;
+  const float zero_step = -ZeroStep(coded_row.bits);
+  if (dim % per_block != 0) {
+    SpreadGroups(groups, zero_step);
+    const uint64_t block = first_ / per_block, end = (last_ + per_block - 1) / per_block;
+    const uint64_t at = block * per_block - begin_;
+    codes.columns(coded_row.codes + block * kBlockBytes, end - block, &wide_.scale[at], &wide_.zero[at], &row_[at]);
+    return;
+  }
+  const uint64_t blocks = dim / per_block;
+  for (uint64_t c = first_; c < last_; c += dim) {
+    const GroupCode group = groups[c / dim];
+    const float step = steps_[group.step];
+    codes.group(coded_row.codes + c / per_block * kBlockBytes, blocks, step, step * (group.zero * zero_step),
+                &mean_[c - begin_], &row_[c - begin_]);
+  }
+}
+
+void CodeReader::Patch(uint32_t coded) {
+  const uint8_t* counts = payload_ + layout_.counts + uint64_t{coded} * layout_.stripes;
+  const uint8_t* places = payload_ + layout_.places;
+  uint32_t at = outlier_start_[coded];
+  const uint64_t first_stripe = begin_ / kStripeColumns;
+  for (uint64_t stripe = 0; stripe < first_stripe; ++stripe) at += counts[stripe];
+  float* row = row_.data();
+  for (uint64_t stripe = 0; stripe < width_ / kStripeColumns; ++stripe, row += kStripeColumns) {
+    for (const uint32_t end = at + counts[first_stripe + stripe]; at < end; ++at) row[places[at]] = outliers_[at];
+  }
+}
+
+const float* CodeReader::Read(uint32_t token) {
+  float* const first = row_.data() + (first_ - begin_);
+  if (token < header_.exact_tokens) {
+    const uint64_t at = token * layout_.columns + first_;
+    kernels_.widen[header_.dtype](payload_ + layout_.exact + at * ElementBytes(dtype()), last_ - first_, first);
+    return first;
+  }
+  const uint32_t coded = token - header_.exact_tokens;
+  const CodedRow coded_row = Find(coded);
+  if (keys()) {
+    const Affines& affine = coded_row.bits == 2 ? narrow_ : wide_;
+    const uint64_t per_block = BlockColumns(coded_row.bits);
+    const uint64_t block = first_ / per_block, end = (last_ + per_block - 1) / per_block;
+    const uint64_t at = block * per_block - begin_;
+    kernels_.OfBits(coded_row.bits)
+        .columns(coded_row.codes + block * kBlockBytes, end - block, &affine.scale[at], &affine.zero[at], &row_[at]);
+  } else {
+    ReadValues(coded_row, coded);
+  }
+  Patch(coded);
+  return first;
+}
+
+}  // namespace
+
+std::unique_ptr<RowReader> MakeCodeReader(const PayloadHeader& header, const char* payload, uint32_t first_head,
+                                          uint32_t heads, const KvKernels& kernels) {
+  return std::make_unique<CodeReader>(header, payload, first_head, heads, kernels);
+}
+
+}  // namespace larder::kv

@@ -1,0 +1,27 @@
+// larder-bench kv-codec: how small payloads are, how far off, and how fast they become pages, beside memcpy.
+#ifndef LARDER_TOOLS_BENCH_KV_CODEC_H_
+#define LARDER_TOOLS_BENCH_KV_CODEC_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace larder::tools {
+
+struct KvCodecOptions {
+  uint32_t tokens = 512, heads = 8, dim = 128;
+  std::string dtype = "f16";      // of the tensor and of the pages
+  std::string style = "neox";     // or interleaved
+  std::string keys, values;       // files of f16 [layer][token][head][dim]; random numbers if absent
+  uint32_t layers = 32;           // in memory at once, so that caches hold none
+  uint32_t passes = 5;            // over all codecs in turn; the median counts
+  bool json = false;
+};
+
+absl::Status RunKvCodec(const KvCodecOptions& options);
+
+}  // namespace larder::tools
+
+#endif  // LARDER_TOOLS_BENCH_KV_CODEC_H_
