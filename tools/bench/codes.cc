@@ -1,13 +1,8 @@
 #include "tools/bench/codes.h"
 
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -18,8 +13,7 @@
 #include "index/vector_math.h"
 #include "storage/status_macros.h"
 #include "tools/bench/ann_data.h"
-
-extern char** environ;
+#include "tools/bench/plot.h"
 
 namespace larder::tools {
 namespace {
@@ -187,23 +181,6 @@ void PrintRow(const CodeResult& r) {
   std::fflush(stdout);
 }
 
-// Python draws; it says itself what it lacks.
-absl::Status Plot(const std::vector<CodeResult>& results, const std::string& path) {
-  const std::string lines = absl::StrCat(path, ".jsonl");
-  std::ofstream file(lines);
-  for (const CodeResult& result : results) file << JsonLine(result) << '\n';
-  file.close();
-  if (!file) return absl::UnavailableError(absl::StrCat(lines, ": cannot be written"));
-  const char* const arguments[] = {"python3", LARDER_BENCH_PLOT, lines.c_str(), path.c_str(), nullptr};
-  pid_t child = 0;
-  int status = 1;
-  if (posix_spawnp(&child, "python3", nullptr, nullptr, const_cast<char* const*>(arguments), environ) == 0) {
-    waitpid(child, &status, 0);
-  }
-  unlink(lines.c_str());
-  return status == 0 ? absl::OkStatus() : absl::FailedPreconditionError(absl::StrCat(path, ": not drawn"));
-}
-
 std::vector<std::string> AllCodes(uint32_t dimension) {
   const std::string parts = absl::StrCat(std::max(1u, dimension / 4));
   return {"f32",     "f16",     "sq8",     "sq4",     "sq4x8",   "pq" + parts, "opq" + parts, "binary1", "binary2",
@@ -220,14 +197,14 @@ absl::Status RunCodes(const CodesOptions& options) {
                 data.rows, data.dimension, options.metric.c_str(), data.queries.size(), "code", "bytes", "none", "20",
                 "50", "100", "train s", "encode/s", "Mscan/s");
   }
-  std::vector<CodeResult> results;
+  std::vector<std::string> lines;
   for (const std::string& name : options.codes.empty() ? AllCodes(data.dimension) : options.codes) {
     ASSIGN_OR_RETURN(const CodeResult result, MeasureCode(data, name));
-    if (options.json) std::printf("%s\n", JsonLine(result).c_str());
+    lines.push_back(JsonLine(result));
+    if (options.json) std::printf("%s\n", lines.back().c_str());
     if (!options.json) PrintRow(result);
-    results.push_back(result);
   }
-  return options.plot.empty() ? absl::OkStatus() : Plot(results, options.plot);
+  return options.plot.empty() ? absl::OkStatus() : Plot("codes", lines, options.plot);
 }
 
 }  // namespace larder::tools

@@ -8,6 +8,7 @@
 #include "tools/bench/codes.h"
 #include "tools/bench/kernels.h"
 #include "tools/bench/kv_codec.h"
+#include "tools/bench/kv_trace.h"
 #include "tools/bench/retrieval.h"
 
 namespace {
@@ -92,6 +93,17 @@ void AddKvCodec(CLI::App* app, larder::tools::KvCodecOptions* o) {
   app->add_flag("--json", o->json, "One JSON line a codec and side");
 }
 
+void AddKvTrace(CLI::App* app, larder::tools::KvTraceOptions* o) {
+  app->add_option("--trace", o->trace, "Requests to replay")->required()->check(CLI::ExistingFile);
+  app->add_option("--format", o->format, "mooncake (JSON lines with hash_ids), queries (text lines), int32 (big endian, or xz)")
+      ->check(CLI::IsMember({"auto", "mooncake", "queries", "int32"}))->capture_default_str();
+  app->add_option("--cache", o->shares, "Cache sizes, as shares of the distinct bytes")->delimiter(',')->check(CLI::Range(1e-6, 1.0));
+  app->add_option("--bytes-per-token", o->bytes_per_token)->check(CLI::Range(1, 1 << 30))->capture_default_str();
+  app->add_option("--seed", o->seed, "Of sizes that the trace does not tell")->capture_default_str();
+  app->add_flag("--json", o->json, "One JSON line a policy and size, and a summary");
+  app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -105,6 +117,9 @@ int main(int argc, char** argv) {
   larder::tools::KernelsOptions kernels;
   CLI::App* codes_app = app.add_subcommand("codes", "What each code keeps of a data set: bytes, recall, speed");
   CLI::App* kernels_app = app.add_subcommand("kernels", "Distances from codes: GB/s, beside memory's own");
+  larder::tools::KvTraceOptions kv_trace;
+  CLI::App* kv_trace_app = app.add_subcommand("kv-trace", "KV eviction policies on a request trace: tokens computed again");
+  AddKvTrace(kv_trace_app, &kv_trace);
   AddAnn(ann_app, &ann);
   AddRetrieval(retrieval_app, &retrieval);
   AddCodes(codes_app, &codes);
@@ -116,6 +131,8 @@ int main(int argc, char** argv) {
   absl::Status status;
   if (codes_app->parsed()) {
     status = larder::tools::RunCodes(codes);
+  } else if (kv_trace_app->parsed()) {
+    status = larder::tools::RunKvTrace(kv_trace);
   } else if (kernels_app->parsed()) {
     status = larder::tools::RunKernels(kernels);
   } else if (kv_codec_app->parsed()) {

@@ -1,22 +1,10 @@
 #!/usr/bin/env python3
-"""plot.py LINES.jsonl OUT.png: draws what `larder-bench codes --json` prints."""
+"""plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; codes or kv-trace."""
 import json
 import sys
 
 
-def main():
-    if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
-    try:
-        import matplotlib
-    except ImportError:
-        raise SystemExit("plot.py: matplotlib is not installed (apt install python3-matplotlib, "
-                         "or pip install matplotlib); no picture was drawn")
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with open(sys.argv[1], encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
+def draw_codes(pyplot, rows):
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 5.5))
     for key, label in (("recall10", "no rerank"), ("recall10_rerank20", "rerank 20"),
                        ("recall10_rerank100", "rerank 100")):
@@ -28,10 +16,45 @@ def main():
     left.set(xscale="log", xlabel="bytes per vector", ylabel="recall@10")
     right.set(xscale="log", xlabel="million vectors scanned per second", ylabel="recall@10, no rerank")
     left.legend()
-    for axes in (left, right):
+    return figure
+
+
+def draw_kv_trace(pyplot, rows):
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 5.5))
+    rows = [r for r in rows if not r.get("summary")]
+    for policy in dict.fromkeys(r["policy"] for r in rows):
+        of = [r for r in rows if r["policy"] == policy]
+        style = "--" if policy in ("belady", "offline-bound") else "-o"
+        gib = [r["cache_bytes"] / 2 ** 30 for r in of]
+        left.plot(gib, [r["recomputed_tokens"] / 1e6 for r in of], style, label=policy, markersize=3)
+        right.plot([r["cache_share"] * 100 for r in of], [r["ratio_lru"] for r in of], style, label=policy,
+                   markersize=3)
+    left.set(xscale="log", xlabel="cache, GiB", ylabel="million tokens computed again", title=rows[0]["trace"])
+    right.set(xscale="log", xlabel="cache, % of the distinct bytes", ylabel="computed again, LRU = 1")
+    right.set_ylim(0, 1.6)
+    left.legend()
+    return figure
+
+
+def main():
+    draw = {"codes": draw_codes, "kv-trace": draw_kv_trace}
+    if len(sys.argv) != 4 or sys.argv[1] not in draw:
+        raise SystemExit(__doc__)
+    try:
+        import matplotlib
+    except ImportError:
+        raise SystemExit("plot.py: matplotlib is not installed (apt install python3-matplotlib, "
+                         "or pip install matplotlib); no picture was drawn")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with open(sys.argv[2], encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file if line.strip()]
+    figure = draw[sys.argv[1]](pyplot, rows)
+    for axes in figure.axes:
         axes.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(sys.argv[2], dpi=120)
+    figure.savefig(sys.argv[3], dpi=120)
 
 
 main()

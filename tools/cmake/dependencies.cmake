@@ -24,6 +24,7 @@ if(LARDER_SERVER)
   find_package(Protobuf 3.21 REQUIRED)
   find_package(gRPC REQUIRED CONFIG)
   find_package(CLI11 REQUIRED)
+  find_package(LibLZMA REQUIRED)
 endif()
 
 if(LARDER_TESTS)

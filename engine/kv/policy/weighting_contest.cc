@@ -1,0 +1,63 @@
+#include "engine/kv/policy/weighting_contest.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace larder::kv {
+namespace {
+
+// A hit this many sampled requests ago counts half.
+constexpr double kHalfLife = 16'384;
+constexpr double kNewcomer = 0.01;
+
+}  // namespace
+
+double WeightOf(Weighting weighting, uint32_t sightings) {
+  const double n = std::max<uint32_t>(sightings, 1);
+  switch (weighting) {
+    case Weighting::kRecency: return 1;
+    case Weighting::kSquare: return n * n;
+    case Weighting::kProven: return n < 2 ? kNewcomer : (n - 1) * (n - 1);
+    case Weighting::kFrequency:
+    case Weighting::kSecond: break;
+  }
+  return n;
+}
+
+void WeightingContest::Play(Weighting weighting, const KvObject& object, uint32_t sightings, uint64_t room,
+                            Shadow* shadow) {
+  const bool hit = shadow->order.Contains(object.id);
+  if (hit) {
+    shadow->saved += object.saved_seconds;
+  } else {
+    const bool full = shadow->bytes + object.bytes > room;
+    if (object.bytes > room || (weighting == Weighting::kSecond && sightings < 2 && full)) return;
+    shadow->sizes[object.id] = object.bytes;
+    shadow->bytes += object.bytes;
+  }
+  const double worth = object.saved_seconds / static_cast<double>(object.bytes);
+  shadow->order.Put(object.id, shadow->floor + WeightOf(weighting, sightings) * worth);
+  while (shadow->bytes > room) {
+    const AgedOrder::Place victim = *shadow->order.begin();
+    shadow->floor = std::max(shadow->floor, victim.height);
+    shadow->order.Erase(victim.id);
+    const auto size = shadow->sizes.find(victim.id);
+    shadow->bytes -= size->second;
+    shadow->sizes.erase(size);
+  }
+}
+
+void WeightingContest::Request(const KvObject& object, uint32_t sightings, uint64_t room) {
+  // Other bits of the product than a power-of-two table would take.
+  if ((object.id * 0x9e3779b97f4a7c15 >> 40) % sampling_ != 0) return;
+  const double fade = std::exp2(-1 / kHalfLife);
+  for (int i = 0; i < kWeightings; ++i) {
+    shadows_[i].saved *= fade;
+    Play(static_cast<Weighting>(i), object, sightings, room / sampling_, &shadows_[i]);
+  }
+  for (int i = 0; i < kWeightings; ++i) {
+    if (shadows_[i].saved > shadows_[static_cast<int>(best_)].saved) best_ = static_cast<Weighting>(i);
+  }
+}
+
+}  // namespace larder::kv
