@@ -1,0 +1,99 @@
+#include <cstdlib>
+#include <filesystem>
+
+#include "tools/bench/ann.h"
+#include "tools/bench/codes.h"
+#include "tools/bench/commands.h"
+#include "tools/bench/kernels.h"
+#include "tools/bench/retrieval.h"
+
+namespace larder::tools {
+namespace {
+
+// A directory for databases: the given one, or one that is removed at the end.
+class WorkDirectory {
+ public:
+  explicit WorkDirectory(std::string* path) {
+    if (!path->empty()) return;
+    std::string pattern = (std::filesystem::temp_directory_path() / "larder-bench-XXXXXX").string();
+    if (mkdtemp(pattern.data()) != nullptr) made_ = *path = pattern;
+  }
+  ~WorkDirectory() {
+    std::error_code error;
+    if (!made_.empty()) std::filesystem::remove_all(made_, error);
+  }
+
+ private:
+  std::string made_;
+};
+
+void AnnOptionsOf(CLI::App* app, AnnOptions* o) {
+  app->add_option("--base", o->base, "Rows to index: .npy (f2, f4), .fvecs or .fbin")->required();
+  app->add_option("--query", o->query, "Queries, likewise")->required();
+  app->add_option("--gt", o->ground_truth, "Row numbers of the true nearest: .npy, .ivecs or .ibin; computed if absent");
+  app->add_option("--metric", o->metric)->check(CLI::IsMember({"cosine", "dot", "l2"}))->capture_default_str();
+  app->add_option("--index", o->indexes, "flat, hnsw (Larder), hnswlib (the library alone, in memory); several are compared")
+      ->delimiter(',')->check(CLI::IsMember({"flat", "hnsw", "hnswlib"}))->capture_default_str();
+  app->add_option("--ef", o->ef, "Candidate list sizes, one setting each")->delimiter(',')->check(CLI::Range(1, 10'000));
+  app->add_option("--target-recall", o->target_recall, "Recall to ask Larder's hnsw for, one more setting each")
+      ->delimiter(',')->check(CLI::Range(0.01, 0.9999));
+  app->add_option("--k", o->k)->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--threads", o->threads, "Of build and of search")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--m", o->m)->check(CLI::Range(2, 128))->capture_default_str();
+  app->add_option("--efc", o->ef_construction)->check(CLI::Range(2, 10'000))->capture_default_str();
+  app->add_option("--batch", o->batch, "Rows an upsert")->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--passes", o->passes, "Search passes; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
+  app->add_option("--limit", o->limit, "Only the first rows; 0 = all")->capture_default_str();
+  app->add_option("--db", o->directory, "Where databases are built; a temporary directory if absent");
+  app->add_flag("--rpc", o->rpc, "Also search through a server and a client on loopback");
+  app->add_flag("--json", o->json, "One JSON line a setting");
+}
+
+void RetrievalOptionsOf(CLI::App* app, RetrievalOptions* o) {
+  app->add_option("--data", o->data, "Folder with corpus.jsonl, queries.jsonl and qrels.tsv")
+      ->required()->check(CLI::ExistingDirectory);
+  app->add_option("--db", o->directory, "Where the database is built; a temporary directory if absent");
+  app->add_option("--max-tokens", o->max_tokens, "Of a chunk")->capture_default_str();
+  app->add_option("--overlap-tokens", o->overlap_tokens)->capture_default_str();
+  app->add_flag("--json", o->json, "One JSON object");
+}
+
+void CodesOptionsOf(CLI::App* app, CodesOptions* o) {
+  app->add_option("--base", o->base, "Rows to encode: .npy (f2, f4), .fvecs or .fbin")->required();
+  app->add_option("--query", o->query, "Queries, likewise")->required();
+  app->add_option("--gt", o->ground_truth, "Row numbers of the true nearest: .npy, .ivecs or .ibin; computed if absent");
+  app->add_option("--metric", o->metric)->check(CLI::IsMember({"cosine", "dot", "l2"}))->capture_default_str();
+  app->add_option("--codes", o->codes, "f32, f16, sq8, sq4, sq4x8, pqN, opqN, binaryN, rabitqN; all if absent")->delimiter(',');
+  app->add_option("--limit", o->limit, "Only the first rows; 0 = all")->capture_default_str();
+  app->add_option("--queries", o->queries, "Only the first")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  app->add_flag("--json", o->json, "One JSON line a code");
+  app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
+}
+
+void KernelsOptionsOf(CLI::App* app, KernelsOptions* o) {
+  app->add_option("--dim", o->dimensions)->delimiter(',')->check(CLI::Range(1, 65'536))->capture_default_str();
+  app->add_option("--passes", o->passes, "Over all kernels in turn; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
+  app->add_option("--megabytes", o->megabytes, "Of codes in memory")->check(CLI::Range(1, 65'536))->capture_default_str();
+  app->add_flag("--json", o->json, "One JSON line a kernel");
+}
+
+// With a directory that is gone afterwards, unless one was given.
+template <typename Options, absl::Status (*Run)(const Options&)>
+absl::Status InDirectory(const Options& given) {
+  Options options = given;
+  const WorkDirectory directory(&options.directory);
+  return Run(options);
+}
+
+}  // namespace
+
+void AddIndexCommands(BenchCommands* commands) {
+  commands->Add("ann", "Nearest neighbours: recall against queries a second", AnnOptionsOf,
+                InDirectory<AnnOptions, RunAnn>);
+  commands->Add("retrieval", "Text in, questions asked: recall, nDCG, MRR", RetrievalOptionsOf,
+                InDirectory<RetrievalOptions, RunRetrieval>);
+  commands->Add("codes", "What each code keeps of a data set: bytes, recall, speed", CodesOptionsOf, RunCodes);
+  commands->Add("kernels", "Distances from codes: GB/s, beside memory's own", KernelsOptionsOf, RunKernels);
+}
+
+}  // namespace larder::tools
