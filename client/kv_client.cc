@@ -33,6 +33,59 @@ absl::StatusOr<std::vector<KvLayer>> Collect(grpc::ClientContext* context,
   return layers;
 }
 
+// Puts the layers of a Read together and hands each to the sink.
+class ReadReceiver {
+ public:
+  ReadReceiver(size_t objects, KvReadSink sink)
+      : objects_(objects), sink_(sink), assembler_(kMostLayerBytes) {}
+
+  // False once the sink has enough.
+  absl::StatusOr<bool> Add(const v1::KvReadReply& reply) {
+    if (reply.object() >= objects_ || (!assembler_.empty() && reply.object() != object_)) {
+      return absl::InternalError(
+          absl::StrCat("the server's answer: object ", reply.object(), " out of place"));
+    }
+    object_ = reply.object();
+    if (reply.code() != 0) {
+      if (!assembler_.empty()) return absl::InternalError("the server's answer: a failure within a layer");
+      const absl::Status failed(static_cast<absl::StatusCode>(reply.code()), reply.message());
+      return sink_({.object = object_, .status = failed, .layer = reply.part().layer(), .k = "", .v = ""});
+    }
+    if (const absl::Status added = assembler_.Add(reply.part()); !added.ok()) {
+      return absl::InternalError(absl::StrCat("the server's answer: ", added.message()));
+    }
+    if (!assembler_.complete()) return true;
+    const KvLayer layer = assembler_.Take();
+    return sink_({.object = object_, .status = {}, .layer = layer.layer, .k = layer.k, .v = layer.v});
+  }
+  bool within_layer() const { return !assembler_.empty(); }
+
+ private:
+  const size_t objects_;
+  const KvReadSink sink_;
+  LayerAssembler assembler_;
+  size_t object_ = 0;
+};
+
+absl::Status Deliver(grpc::ClientContext* context, grpc::ClientReaderInterface<v1::KvReadReply>* reader,
+                     size_t objects, KvReadSink sink, bool* delivered) {
+  ReadReceiver receiver(objects, sink);
+  absl::StatusOr<bool> more = true;
+  v1::KvReadReply reply;
+  while (reader->Read(&reply)) {
+    if (!more.ok() || !*more) continue;  // cancelled: drain what is under way
+    *delivered = true;
+    more = receiver.Add(reply);
+    if (!more.ok() || !*more) context->TryCancel();
+  }
+  const absl::Status finished = FromGrpc(reader->Finish());
+  RETURN_IF_ERROR(more.status());
+  if (!*more) return absl::OkStatus();
+  RETURN_IF_ERROR(finished);
+  return receiver.within_layer() ? absl::InternalError("the server's answer ended within a layer")
+                                 : absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> KvClient::RegisterProfile(const KvProfile& profile) {
@@ -60,7 +113,7 @@ absl::StatusOr<std::vector<std::string>> KvClient::ListProfiles() const {
 
 absl::StatusOr<KvPutHandle> KvClient::PutBegin(const KvPutRequest& request) {
   v1::PutBeginRequest sent;
-  ToProto(request, &sent);
+  RETURN_IF_ERROR(ToProto(request, &sent));
   v1::PutBeginReply reply;
   RETURN_IF_ERROR(impl_->Call(CallKind::kWrite, *impl_->stubs.kv, &KvStub::PutBegin, sent, &reply));
   return reply.handle();
@@ -83,6 +136,16 @@ absl::Status KvClient::PutLayer(KvPutHandle handle, uint32_t layer, absl::string
     if (sent) writer->WritesDone();
     return FromGrpc(writer->Finish());
   });
+}
+
+absl::Status KvClient::PutSidecar(KvPutHandle handle, KvSidecarKind kind, absl::string_view bytes) {
+  v1::PutSidecarRequest request;
+  request.set_handle(handle);
+  ASSIGN_OR_RETURN(const v1::KvSidecarKind sent, ToProto(kind));
+  request.set_kind(sent);
+  request.set_data(bytes.data(), bytes.size());
+  v1::PutSidecarReply reply;
+  return impl_->Call(CallKind::kWrite, *impl_->stubs.kv, &KvStub::PutSidecar, request, &reply);
 }
 
 absl::Status KvClient::PutCommit(KvPutHandle handle) {
@@ -138,6 +201,33 @@ absl::StatusOr<std::vector<KvLayer>> KvClient::Get(const KvKey& key, uint32_t fi
     return absl::OkStatus();
   }));
   return layers;
+}
+
+absl::Status KvClient::Read(absl::Span<const KvReadRequest> requests, KvReadSink sink) const {
+  v1::KvReadRequest sent;
+  for (const KvReadRequest& request : requests) ToProto(request, sent.add_objects());
+  RETURN_IF_ERROR(CheckUtf8(sent));
+  bool delivered = false;
+  absl::Status status;
+  const auto attempt = [&](absl::Time until) {
+    if (delivered) return status;  // what the sink has taken must not come twice
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(until));
+    const auto reader = impl_->stubs.kv->Read(&context, sent);
+    status = Deliver(&context, reader.get(), requests.size(), sink, &delivered);
+    return status;
+  };
+  return impl_->Try(CallKind::kRead, attempt);
+}
+
+absl::StatusOr<std::string> KvClient::GetSidecar(const KvKey& key, KvSidecarKind kind) const {
+  v1::GetSidecarRequest request;
+  ToProto(key, request.mutable_key());
+  ASSIGN_OR_RETURN(const v1::KvSidecarKind sent, ToProto(kind));
+  request.set_kind(sent);
+  v1::GetSidecarReply reply;
+  RETURN_IF_ERROR(impl_->Call(CallKind::kRead, *impl_->stubs.kv, &KvStub::GetSidecar, request, &reply));
+  return std::move(*reply.mutable_data());
 }
 
 absl::StatusOr<KvPlan> KvClient::Plan(const KvPlanRequest& request) const {

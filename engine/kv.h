@@ -1,9 +1,9 @@
 // Chunk KV caches: the key and value tensors that a language model computed for a chunk's tokens,
 // kept so that a generation node need not compute them again.
 //
-// A KV entry is content-addressed by (tenant, profile, SHA-256 of its token ids); the token ids are
-// stored and compared on a hit, so a hash is never trusted alone. One layer is two extents, K and V,
-// each laid out [token][kv_head][head_dim], K before RoPE.
+// A KV entry is content-addressed by (tenant, profile, SHA-256 of its token ids, and the context that it
+// was computed in, if any); all of them are stored and compared on a hit, so a hash is never trusted
+// alone. One layer is two extents, K and V, each a payload of the profile's codec (<larder/kv_codec.h>).
 #ifndef LARDER_KV_H_
 #define LARDER_KV_H_
 
@@ -23,6 +23,9 @@ namespace larder {
 
 class KvCacheImpl;
 
+// SHA-256 of the token ids as little-endian int32, in hex: how KvVariant::context names a chunk.
+std::string KvTokenHash(absl::Span<const int32_t> tokens);
+
 // Thread-safe.
 class KvCache {
  public:
@@ -40,8 +43,12 @@ class KvCache {
   // An owner must exist at PutBegin; one that is deleted or updated before PutCommit is passed over,
   // and if none is left the commit fails with FailedPrecondition.
   absl::StatusOr<KvPutHandle> PutBegin(const KvPutRequest& request);
-  // k and v: exactly KvProfile::LayerBytes(token count) each. Layers in any order, each once.
+  // k and v: exactly KvProfile::LayerBytes(token count) each: [token][kv_head][head_dim]. Layers in any
+  // order, from any thread, each once; encoded by the profile's codec here.
   absl::Status PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v);
+  // Beside the layers, each kind once. Saliency is a float a token; put before the layers, it says which
+  // tokens codec "mixed" keeps best.
+  absl::Status PutSidecar(KvPutHandle handle, KvSidecarKind kind, absl::string_view bytes);
   absl::Status PutCommit(KvPutHandle handle);
   absl::Status PutAbort(KvPutHandle handle);
   // Gives an entry that is there more owners, so that it lives until the last of them is deleted; an
@@ -53,6 +60,14 @@ class KvCache {
   // Layers [first, first + count); count 0 = all that follow. NotFound on a miss, DataLoss for a
   // damaged extent (which also drops the entry, so that the next reader recomputes it).
   absl::StatusOr<std::vector<KvLayer>> Get(const KvKey& key, uint32_t first = 0, uint32_t count = 0) const;
+  // Many entries, or parts of them, rotated to where they go: layer by layer, all objects of a layer in
+  // order before the next, while the reads of the layers that follow are in flight. An object that fails
+  // (NotFound, InvalidArgument, DataLoss as for Get) says so once, with its status; the others go on.
+  // InvalidArgument for more than 4,096 requests. Runs in the caller's thread; `sink` must not write to
+  // this database.
+  absl::Status Read(absl::Span<const KvReadRequest> requests, KvReadSink sink) const;
+  // NotFound if there is no such entry, or none of its kind beside it.
+  absl::StatusOr<std::string> GetSidecar(const KvKey& key, KvSidecarKind kind) const;
   // For the chunks of a prompt in order: what is here, where it goes, what it weighs.
   absl::StatusOr<KvPlan> Plan(const KvPlanRequest& request) const;
 

@@ -18,7 +18,47 @@ constexpr EnumTable<RopeStyle, v1::KvProfile::RopeStyle, 3> kRopeStyles = {
      {RopeStyle::kNeox, v1::KvProfile::ROPE_STYLE_NEOX},
      {RopeStyle::kInterleaved, v1::KvProfile::ROPE_STYLE_INTERLEAVED}}};
 
+constexpr EnumTable<KvSidecarKind, v1::KvSidecarKind, 3> kSidecarKinds = {
+    "sidecar kind",
+    {{KvSidecarKind::kSaliency, v1::KV_SIDECAR_KIND_SALIENCY},
+     {KvSidecarKind::kInterAttention, v1::KV_SIDECAR_KIND_INTER_ATTENTION},
+     {KvSidecarKind::kCentroids, v1::KV_SIDECAR_KIND_CENTROIDS}}};
+
+void ToProto(const KvVariant& variant, v1::KvVariant* message) {
+  message->set_kind(static_cast<v1::KvVariant::Kind>(variant.kind));
+  for (const std::string& hash : variant.context) message->add_context(hash);
+}
+
+// The numbers are the same; the engine refuses one that is no kind.
+KvVariant FromProto(const v1::KvVariant& message) {
+  constexpr auto kUnknown = static_cast<KvVariantKind>(255);
+  return KvVariant{.kind = v1::KvVariant::Kind_IsValid(message.kind())
+                               ? static_cast<KvVariantKind>(message.kind())
+                               : kUnknown,
+                   .context = {message.context().begin(), message.context().end()}};
+}
+
+absl::Status ToProto(const KvForm& form, v1::KvForm* message) {
+  ASSIGN_OR_RETURN(const v1::KvProfile::Dtype dtype, kDtypes.To(form.dtype));
+  message->set_tokens(form.tokens);
+  message->set_kv_heads(form.kv_heads);
+  message->set_head_dim(form.head_dim);
+  message->set_dtype(dtype);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<KvForm> FromProto(const v1::KvForm& message) {
+  ASSIGN_OR_RETURN(const KvDtype dtype, kDtypes.From(message.dtype()));
+  return KvForm{.tokens = message.tokens(),
+                .kv_heads = message.kv_heads(),
+                .head_dim = message.head_dim(),
+                .dtype = dtype};
+}
+
 }  // namespace
+
+absl::StatusOr<v1::KvSidecarKind> ToProto(KvSidecarKind kind) { return kSidecarKinds.To(kind); }
+absl::StatusOr<KvSidecarKind> FromProto(v1::KvSidecarKind kind) { return kSidecarKinds.From(kind); }
 
 absl::Status ToProto(const KvProfile& profile, v1::KvProfile* message) {
   ASSIGN_OR_RETURN(const v1::KvProfile::Dtype dtype, kDtypes.To(profile.dtype));
@@ -41,6 +81,8 @@ absl::Status ToProto(const KvProfile& profile, v1::KvProfile* message) {
   message->set_sliding_window(profile.sliding_window);
   message->set_prompt_template(profile.prompt_template);
   message->set_codec(profile.codec);
+  message->mutable_rope_frequencies()->Assign(profile.rope_frequencies.begin(),
+                                              profile.rope_frequencies.end());
   return absl::OkStatus();
 }
 
@@ -64,6 +106,7 @@ absl::StatusOr<KvProfile> FromProto(const v1::KvProfile& message) {
   profile.sliding_window = message.sliding_window();
   profile.prompt_template = message.prompt_template();
   if (message.has_codec()) profile.codec = message.codec();
+  profile.rope_frequencies.assign(message.rope_frequencies().begin(), message.rope_frequencies().end());
   return profile;
 }
 
@@ -71,12 +114,14 @@ void ToProto(const KvKey& key, v1::KvKey* message) {
   message->set_tenant(key.tenant);
   message->set_profile_id(key.profile_id);
   message->mutable_tokens()->Assign(key.tokens.begin(), key.tokens.end());
+  if (!(key.variant == KvVariant())) ToProto(key.variant, message->mutable_variant());
 }
 
 KvKey FromProto(const v1::KvKey& message) {
   return KvKey{.tenant = message.tenant(),
                .profile_id = message.profile_id(),
-               .tokens = {message.tokens().begin(), message.tokens().end()}};
+               .tokens = {message.tokens().begin(), message.tokens().end()},
+               .variant = FromProto(message.variant())};
 }
 
 void ToProto(const KvOwner& owner, v1::KvOwner* message) {
@@ -90,14 +135,47 @@ KvOwner FromProto(const v1::KvOwner& message) {
       .collection = message.collection(), .document_id = message.document_id(), .ordinal = message.ordinal()};
 }
 
-void ToProto(const KvPutRequest& request, v1::PutBeginRequest* message) {
+absl::Status ToProto(const KvPutRequest& request, v1::PutBeginRequest* message) {
   ToProto(request.key, message->mutable_key());
   for (const KvOwner& owner : request.owners) ToProto(owner, message->add_owners());
+  if (request.rotated_from.has_value()) message->set_rotated_from(*request.rotated_from);
+  return request.form.has_value() ? ToProto(*request.form, message->mutable_form()) : absl::OkStatus();
 }
 
-KvPutRequest FromProto(const v1::PutBeginRequest& message) {
+absl::StatusOr<KvPutRequest> FromProto(const v1::PutBeginRequest& message) {
   KvPutRequest request{.key = FromProto(message.key()), .owners = {}};
   for (const v1::KvOwner& owner : message.owners()) request.owners.push_back(FromProto(owner));
+  if (message.has_rotated_from()) request.rotated_from = message.rotated_from();
+  if (message.has_form()) {
+    ASSIGN_OR_RETURN(request.form, FromProto(message.form()));
+  }
+  return request;
+}
+
+void ToProto(const KvReadRequest& request, v1::KvReadRequest::Object* message) {
+  ToProto(request.key, message->mutable_key());
+  message->set_first_layer(request.first_layer);
+  message->set_layers(request.layers);
+  message->set_first_token(request.first_token);
+  message->set_tokens(request.tokens);
+  message->mutable_token_list()->Assign(request.token_list.begin(), request.token_list.end());
+  message->set_first_head(request.first_head);
+  message->set_heads(request.heads);
+  if (request.rotate_to.has_value()) message->set_rotate_to(*request.rotate_to);
+  message->set_encoded(request.encoded);
+}
+
+KvReadRequest FromProto(const v1::KvReadRequest::Object& message) {
+  KvReadRequest request{.key = FromProto(message.key()),
+                        .first_layer = message.first_layer(),
+                        .layers = message.layers(),
+                        .first_token = message.first_token(),
+                        .tokens = message.tokens(),
+                        .token_list = {message.token_list().begin(), message.token_list().end()},
+                        .first_head = message.first_head(),
+                        .heads = message.heads(),
+                        .encoded = message.encoded()};
+  if (message.has_rotate_to()) request.rotate_to = message.rotate_to();
   return request;
 }
 
@@ -105,10 +183,13 @@ void ToProto(const KvLookup& lookup, v1::LookupReply::Answer* message) {
   message->set_hit(lookup.hit);
   message->set_bytes(lookup.bytes);
   message->set_tokens(lookup.tokens);
+  if (lookup.rotated_from.has_value()) message->set_rotated_from(*lookup.rotated_from);
 }
 
 KvLookup FromProto(const v1::LookupReply::Answer& message) {
-  return KvLookup{.hit = message.hit(), .bytes = message.bytes(), .tokens = message.tokens()};
+  KvLookup lookup{.hit = message.hit(), .bytes = message.bytes(), .tokens = message.tokens()};
+  if (message.has_rotated_from()) lookup.rotated_from = message.rotated_from();
+  return lookup;
 }
 
 void ToProto(const KvPlanRequest& request, v1::PlanRequest* message) {

@@ -78,6 +78,10 @@ class Filler {
     switch (field->cpp_type()) {
       case FieldDescriptor::CPPTYPE_INT32:
         return r.AddInt32(message, field, Next());
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return r.AddUInt32(message, field, (1u << 31) + Next());
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        return r.AddDouble(message, field, Next() + 0.1);
       case FieldDescriptor::CPPTYPE_FLOAT:
         return r.AddFloat(message, field, Next() + 0.5f);
       case FieldDescriptor::CPPTYPE_STRING:
@@ -115,11 +119,11 @@ absl::Status Encode(const Value& value, M* message) {
 template <typename M>
 class ConvertTest : public testing::Test {};
 
-using Messages =
-    testing::Types<v1::Scalar, v1::Document, v1::Chunk, v1::UpsertResult, v1::ScrollRequest, v1::ScrollReply,
-                   v1::SearchRequest, v1::SearchReply, v1::CollectionOptions, v1::CollectionInfo,
-                   v1::KvProfile, v1::KvKey, v1::PutBeginRequest, v1::LookupReply::Answer, v1::PlanRequest,
-                   v1::PlanReply, v1::StatsReply, v1::VerifyReply, v1::BackupInfo>;
+using Messages = testing::Types<v1::Scalar, v1::Document, v1::Chunk, v1::UpsertResult, v1::ScrollRequest,
+                                v1::ScrollReply, v1::SearchRequest, v1::SearchReply, v1::CollectionOptions,
+                                v1::CollectionInfo, v1::KvProfile, v1::KvKey, v1::PutBeginRequest,
+                                v1::KvReadRequest::Object, v1::LookupReply::Answer, v1::PlanRequest,
+                                v1::PlanReply, v1::StatsReply, v1::VerifyReply, v1::BackupInfo>;
 TYPED_TEST_SUITE(ConvertTest, Messages);
 
 TYPED_TEST(ConvertTest, EveryFieldSurvivesTheRoundTrip) {
@@ -208,6 +212,15 @@ TEST(Convert, RefusesUnsetAndUnknownEnums) {
   profile.set_dtype(v1::KvProfile::DTYPE_F32);
   ExpectInvalid(FromProto(profile).status(), "rope_style is 0");
   ExpectInvalid(ToProto(KvProfile{.dtype = static_cast<KvDtype>(7)}, &profile), "dtype is 7");
+
+  v1::PutBeginRequest put;
+  put.mutable_form();
+  ExpectInvalid(FromProto(put).status(), "dtype is 0");
+  ExpectInvalid(FromProto(v1::KV_SIDECAR_KIND_UNSPECIFIED).status(), "sidecar kind is 0");
+  v1::KvKey key;
+  key.mutable_variant()->set_kind(static_cast<v1::KvVariant::Kind>(256));
+  EXPECT_EQ(FromProto(key).variant.kind, static_cast<KvVariantKind>(255))
+      << "must not become a kind that is known";
 }
 
 TEST(Convert, RefusesMetadataWithoutAValue) {

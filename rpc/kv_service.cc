@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -15,9 +14,8 @@ namespace {
 
 using grpc::ServerContext;
 
-// Layers that Get reads from the engine at once: enough for it to overlap its reads, little enough
-// to keep a long entry from lying in memory whole.
-constexpr uint64_t kBatchBytes = uint64_t{16} << 20;
+// What the engine reads ahead for one reader, at most (engine/kv/kv_read_ahead.h).
+constexpr uint64_t kReadAheadBytes = uint64_t{16} << 20;
 
 // Receives one layer; the share holds what it announced.
 class LayerReceiver {
@@ -89,7 +87,8 @@ class KvService final : public v1::Kv::Service {
   grpc::Status PutBegin(ServerContext* call, const v1::PutBeginRequest* request,
                         v1::PutBeginReply* reply) override {
     return Serve(call, context_.admission, [&]() -> absl::Status {
-      ASSIGN_OR_RETURN(const KvPutHandle handle, kv().PutBegin(FromProto(*request)));
+      ASSIGN_OR_RETURN(const KvPutRequest put, FromProto(*request));
+      ASSIGN_OR_RETURN(const KvPutHandle handle, kv().PutBegin(put));
       reply->set_handle(handle);
       return absl::OkStatus();
     });
@@ -146,20 +145,55 @@ class KvService final : public v1::Kv::Service {
   grpc::Status Get(ServerContext* call, const v1::KvGetRequest* request,
                    grpc::ServerWriter<v1::KvPart>* writer) override {
     return Serve(call, context_.admission, [&]() -> absl::Status {
-      const KvKey key = FromProto(request->key());
-      ASSIGN_OR_RETURN(const KvProfile profile, kv().GetProfile(key.profile_id));
-      const uint64_t layer_bytes = std::max<uint64_t>(1, 2 * profile.LayerBytes(key.tokens.size()));
-      const uint64_t first = request->first_layer();
-      const uint64_t end = request->layers() == 0 ? profile.layers : first + request->layers();
-      if (first >= end || end > profile.layers) {  // the engine says what is wrong
-        return Send(call, key, request->first_layer(), request->layers(), layer_bytes, writer);
-      }
-      const uint64_t batch = std::max<uint64_t>(1, kBatchBytes / layer_bytes);
-      for (uint64_t layer = first; layer < end; layer += batch) {
-        const uint64_t count = std::min(batch, end - layer);
-        RETURN_IF_ERROR(Send(call, key, static_cast<uint32_t>(layer), static_cast<uint32_t>(count),
-                             count * layer_bytes, writer));
-      }
+      const KvReadRequest read{.key = FromProto(request->key()),
+                               .first_layer = request->first_layer(),
+                               .layers = request->layers()};
+      absl::Status failed;
+      const absl::Status status = SendLayers(call, {&read, 1}, [&](const KvLayerRead& layer) {
+        failed = layer.status;
+        return failed.ok() && SplitLayer(layer.layer, layer.k, layer.v,
+                                         [&](const v1::KvPart& part) { return writer->Write(part); });
+      });
+      return failed.ok() ? status : failed;
+    });
+  }
+
+  grpc::Status Read(ServerContext* call, const v1::KvReadRequest* request,
+                    grpc::ServerWriter<v1::KvReadReply>* writer) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      RETURN_IF_ERROR(CheckBatch("objects", request->objects_size()));
+      std::vector<KvReadRequest> objects;
+      for (const v1::KvReadRequest::Object& object : request->objects()) objects.push_back(FromProto(object));
+      return SendLayers(call, objects, [&](const KvLayerRead& layer) {
+        v1::KvReadReply reply;
+        reply.set_object(static_cast<uint32_t>(layer.object));
+        if (layer.status.ok()) {
+          return SplitLayer(layer.layer, layer.k, layer.v, [&](v1::KvPart part) {
+            *reply.mutable_part() = std::move(part);
+            return writer->Write(reply);
+          });
+        }
+        reply.set_code(static_cast<int32_t>(layer.status.code()));
+        reply.set_message(std::string(layer.status.message()));
+        reply.mutable_part()->set_layer(layer.layer);
+        return writer->Write(reply);
+      });
+    });
+  }
+
+  grpc::Status PutSidecar(ServerContext* call, const v1::PutSidecarRequest* request,
+                          v1::PutSidecarReply*) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(const KvSidecarKind kind, FromProto(request->kind()));
+      return kv().PutSidecar(request->handle(), kind, request->data());
+    });
+  }
+
+  grpc::Status GetSidecar(ServerContext* call, const v1::GetSidecarRequest* request,
+                          v1::GetSidecarReply* reply) override {
+    return Serve(call, context_.admission, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(const KvSidecarKind kind, FromProto(request->kind()));
+      ASSIGN_OR_RETURN(*reply->mutable_data(), kv().GetSidecar(FromProto(request->key()), kind));
       return absl::OkStatus();
     });
   }
@@ -185,17 +219,21 @@ class KvService final : public v1::Kv::Service {
  private:
   KvCache& kv() { return context_.database->kv(); }
 
-  absl::Status Send(ServerContext* call, const KvKey& key, uint32_t first, uint32_t count, uint64_t bytes,
-                    grpc::ServerWriter<v1::KvPart>* writer) {
-    RETURN_IF_ERROR(CheckStillWanted(*call));
-    ASSIGN_OR_RETURN(const Quota::Share share, context_.admission->bytes.Take(bytes));
-    ASSIGN_OR_RETURN(const std::vector<KvLayer> layers, kv().Get(key, first, count));
-    for (const KvLayer& layer : layers) {
-      const bool sent = SplitLayer(layer.layer, layer.k, layer.v,
-                                   [&](const v1::KvPart& part) { return writer->Write(part); });
-      if (!sent) return absl::CancelledError("the reader went away");
-    }
-    return absl::OkStatus();
+  // The share holds what the engine reads ahead, and each layer while it is sent.
+  absl::Status SendLayers(ServerContext* call, absl::Span<const KvReadRequest> objects, KvReadSink send) {
+    ASSIGN_OR_RETURN(const Quota::Share ahead, context_.admission->bytes.Take(kReadAheadBytes));
+    absl::Status status;
+    bool sent = true;
+    const auto take = [&](const KvLayerRead& layer) {
+      status = CheckStillWanted(*call);
+      if (!status.ok()) return false;
+      const auto share = context_.admission->bytes.Take(layer.k.size() + layer.v.size());
+      status = share.status();
+      return status.ok() && (sent = send(layer));
+    };
+    RETURN_IF_ERROR(kv().Read(objects, take));
+    RETURN_IF_ERROR(status);
+    return sent ? absl::OkStatus() : absl::CancelledError("the reader went away");
   }
 
   const ServiceContext context_;

@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/served_database.h"
@@ -139,6 +141,103 @@ TEST_F(KvServiceTest, EntriesLiveAsLongAsTheirOwners) {
   EXPECT_EQ(*client_->kv().AddOwners(key, owners), 0u);
   EXPECT_TRUE(*client_->Delete("docs", owners[0].document_id));
   EXPECT_FALSE(client_->kv().Lookup({key})->at(0).hit);
+}
+
+// What a Read gave: for each object its layers, and its failure if there was one.
+struct ReadObject {
+  std::vector<KvLayer> layers;
+  absl::Status status;
+};
+
+template <typename Kv>
+std::vector<ReadObject> ReadAll(Kv& kv, const std::vector<KvReadRequest>& requests,
+                                std::vector<std::pair<uint32_t, size_t>>* order = nullptr) {
+  std::vector<ReadObject> objects(requests.size());
+  const absl::Status status = kv.Read(requests, [&](const KvLayerRead& read) {
+    ReadObject& object = objects[read.object];
+    EXPECT_TRUE(object.status.ok()) << "something came after the failure of object " << read.object;
+    object.status = read.status;
+    if (order != nullptr) order->push_back({read.layer, read.object});
+    if (read.status.ok()) object.layers.push_back({read.layer, std::string(read.k), std::string(read.v)});
+    return true;
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  return objects;
+}
+
+void ExpectSame(const std::vector<ReadObject>& found, const std::vector<ReadObject>& expected) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].status, expected[i].status) << i;
+    ASSERT_EQ(found[i].layers.size(), expected[i].layers.size()) << i;
+    for (size_t j = 0; j < found[i].layers.size(); ++j) {
+      EXPECT_EQ(found[i].layers[j].layer, expected[i].layers[j].layer);
+      EXPECT_TRUE(found[i].layers[j].k == expected[i].layers[j].k) << i << " K " << j;
+      EXPECT_TRUE(found[i].layers[j].v == expected[i].layers[j].v) << i << " V " << j;
+    }
+  }
+}
+
+TEST_F(KvServiceTest, ReadStreamsLayerByLayerAsTheLibraryDoes) {
+  Serve();
+  const KvProfile profile = Profile(3, 8);
+  const KvKey one = KeyOf(profile, 10), two = KeyOf(profile, 11), absent = KeyOf(profile, 12);
+  ASSERT_TRUE(Put(profile, one).ok());
+  ASSERT_TRUE(Put(profile, two).ok());
+  const std::vector<KvReadRequest> requests = {
+      {.key = one},
+      {.key = absent},
+      {.key = two, .first_layer = 1, .first_token = 2, .tokens = 5, .first_head = 1, .rotate_to = 900},
+      {.key = two, .layers = 2, .token_list = {0, 3, 10}},
+      {.key = one, .first_layer = 7},
+      {.key = two, .encoded = true}};
+  std::vector<std::pair<uint32_t, size_t>> order;
+  const auto found = ReadAll(client_->kv(), requests, &order);
+  ExpectSame(found, ReadAll(database_->kv(), requests));
+  EXPECT_EQ(found[1].status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(found[4].status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(found[2].layers.size(), 2u);
+  EXPECT_EQ(found[2].layers[0].k.size(), 5u * 1 * 8 * 2);
+  order.erase(order.begin(), order.begin() + 2);  // the two that failed
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end())) << "a layer came before all of the one before it";
+  int taken = 0;
+  EXPECT_TRUE(client_->kv().Read(requests, [&](const KvLayerRead&) { return ++taken < 4; }).ok());
+  EXPECT_EQ(taken, 4);
+  EXPECT_EQ(client_->kv()
+                .Read(std::vector<KvReadRequest>(4'097, requests[0]), [](const auto&) { return true; })
+                .code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(KvServiceTest, VariantsSidecarsAndPositionsTravel) {
+  Serve();
+  KvProfile profile = Profile(1, 8);
+  profile.k_before_rope = false;
+  KvKey key = KeyOf(profile, 4);
+  key.variant = {KvVariantKind::kOrderedPrefix, {std::string(64, '1'), std::string(64, '2')}};
+  KvClient& kv = client_->kv();
+  const KvForm wrong{.tokens = 4, .kv_heads = 2, .head_dim = 8, .dtype = KvDtype::kBf16};
+  const KvPutRequest bad{.key = key, .owners = {}, .rotated_from = 60, .form = wrong};
+  EXPECT_EQ(kv.PutBegin(bad).status(), database_->kv().PutBegin(bad).status());
+  EXPECT_EQ(kv.PutBegin({.key = key, .owners = {}}).status(),
+            database_->kv().PutBegin({.key = key, .owners = {}}).status());
+  const auto handle = kv.PutBegin({.key = key, .owners = {}, .rotated_from = 60});
+  ASSERT_TRUE(handle.ok()) << handle.status();
+  const std::string centroids = Tensor(100'000, 5);
+  ASSERT_TRUE(kv.PutSidecar(*handle, KvSidecarKind::kCentroids, centroids).ok());
+  EXPECT_EQ(kv.PutSidecar(*handle, KvSidecarKind::kSaliency, "x"),
+            database_->kv().PutSidecar(*handle, KvSidecarKind::kSaliency, "x"));
+  ASSERT_TRUE(kv.PutLayer(*handle, 0, Tensor(128, 1), Tensor(128, 2)).ok());
+  ASSERT_TRUE(kv.PutCommit(*handle).ok());
+  EXPECT_EQ(kv.Lookup({key})->at(0).rotated_from, 60u);
+  KvKey plain = key;
+  plain.variant = {};
+  EXPECT_FALSE(kv.Lookup({plain})->at(0).hit);
+  EXPECT_EQ(*kv.GetSidecar(key, KvSidecarKind::kCentroids), centroids);
+  EXPECT_EQ(kv.GetSidecar(key, KvSidecarKind::kSaliency).status(),
+            database_->kv().GetSidecar(key, KvSidecarKind::kSaliency).status());
+  const auto same = ReadAll(kv, {{.key = key, .rotate_to = 60}});
+  EXPECT_EQ(same[0].layers[0].k, Tensor(128, 1)) << "not bit-equal at its own position";
 }
 
 // Tensors beyond the message limit, and an entry beyond what the server reads at once.

@@ -35,26 +35,49 @@ void ExtentBatchRead::Add(const ExtentPointer& pointer, std::shared_ptr<const Re
   extent.bytes = PaddedExtentBytes(pointer.length);
 }
 
-absl::Status ExtentBatchRead::Run() {
-  std::vector<ReadQueue::Completion> done;
-  absl::Status broken;
-  while (true) {
-    broken = Fill();
-    if (!broken.ok() || in_flight_ == 0) break;
-    done.clear();
-    broken = queue_->Wait(&done);
-    for (size_t i = 0; i < done.size() && broken.ok(); ++i) broken = Complete(done[i]);
-    if (!broken.ok()) break;
+void ExtentBatchRead::AddFailed(const ExtentPointer& pointer, absl::Status why) {
+  Extent& extent = extents_.emplace_back();
+  extent.pointer = pointer;
+  extent.status = std::move(why);
+}
+
+absl::Status ExtentBatchRead::Run(ExtentStore::Sink sink) {
+  const absl::Status broken = ReadAll(sink);
+  if (!broken.ok()) {
+    for (Extent& extent : extents_) {
+      if (!IsDone(extent)) Fail(extent, broken);
+    }
   }
-  if (broken.ok()) return broken;
-  for (Extent& extent : extents_) {
-    if (extent.consumed < extent.bytes) Fail(extent, broken);
-  }
+  Deliver(sink);
   return broken;
 }
 
+absl::Status ExtentBatchRead::ReadAll(ExtentStore::Sink sink) {
+  std::vector<ReadQueue::Completion> done;
+  while (true) {
+    RETURN_IF_ERROR(Fill());
+    // The device is at work while the sink is.
+    RETURN_IF_ERROR(queue_->Flush());
+    Deliver(sink);
+    if (in_flight_ == 0 && (stopped_ || next_extent_ == extents_.size())) return absl::OkStatus();
+    if (in_flight_ == 0) continue;
+    done.clear();
+    RETURN_IF_ERROR(queue_->Wait(&done));
+    for (const ReadQueue::Completion& completion : done) RETURN_IF_ERROR(Complete(completion));
+  }
+}
+
+// An extent is handed over once, and those before it first.
+void ExtentBatchRead::Deliver(ExtentStore::Sink sink) {
+  while (!stopped_ && delivered_ < extents_.size() && IsDone(extents_[delivered_])) {
+    const size_t index = delivered_++;
+    Extent& extent = extents_[index];
+    stopped_ = extent.status.ok() ? !sink(index, std::move(extent.payload)) : !sink(index, extent.status);
+  }
+}
+
 absl::Status ExtentBatchRead::Fill() {
-  while (!free_slots_.empty() && next_extent_ < extents_.size()) {
+  while (!stopped_ && !free_slots_.empty() && next_extent_ < extents_.size()) {
     Extent& extent = extents_[next_extent_];
     if (!extent.status.ok() || extent.submitted == extent.bytes) {
       ++next_extent_;
@@ -162,12 +185,6 @@ void ExtentBatchRead::Fail(Extent& extent, absl::Status status) {
   std::string().swap(extent.payload);
   for (const uint32_t slot : extent.waiting) Free(slot);
   extent.waiting.clear();
-}
-
-absl::StatusOr<std::string> ExtentBatchRead::TakeResult(size_t index) {
-  Extent& extent = extents_[index];
-  if (!extent.status.ok()) return extent.status;
-  return std::move(extent.payload);
 }
 
 }  // namespace larder::storage

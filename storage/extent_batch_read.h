@@ -24,11 +24,12 @@ class ExtentBatchRead {
 
   // The pointer must have been checked against its file's size.
   void Add(const ExtentPointer& pointer, std::shared_ptr<const ReadHandle> handle);
-  // Reads all that was added. An error is the queue's own: it must be dropped, and extents that
-  // were not complete have failed with it.
-  absl::Status Run();
-  // In the order of Add; once.
-  absl::StatusOr<std::string> TakeResult(size_t index);
+  // One that cannot be read: its turn gives `why`.
+  void AddFailed(const ExtentPointer& pointer, absl::Status why);
+  // Reads all that was added, and hands it over in the order in which it was, each as soon as it can be,
+  // until `sink` says false. An error is the queue's own: it must be dropped, and extents that were not
+  // complete have failed with it.
+  absl::Status Run(ExtentStore::Sink sink);
 
  private:
   struct Extent {
@@ -49,7 +50,10 @@ class ExtentBatchRead {
     uint32_t done = 0;    // read so far
   };
 
+  absl::Status ReadAll(ExtentStore::Sink sink);
   absl::Status Fill();
+  void Deliver(ExtentStore::Sink sink);
+  bool IsDone(const Extent& extent) const { return !extent.status.ok() || extent.consumed == extent.bytes; }
   absl::Status SubmitRest(uint32_t slot);
   absl::Status Complete(const ReadQueue::Completion& completion);
   void ConsumeInOrder(uint32_t slot);
@@ -63,6 +67,8 @@ class ExtentBatchRead {
   const bool check_padding_;
   std::vector<Extent> extents_;
   size_t next_extent_ = 0;     // the first not wholly submitted
+  size_t delivered_ = 0;       // extents
+  bool stopped_ = false;       // the sink wants no more
   std::vector<Piece> pieces_;  // by slot
   std::vector<uint32_t> free_slots_;
   size_t in_flight_ = 0;

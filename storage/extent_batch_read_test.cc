@@ -38,6 +38,8 @@ class UnrulyQueue : public ReadQueue {
     return absl::OkStatus();
   }
 
+  size_t in_flight() const { return reads_.size(); }
+
   int fail_after = -1;     // Waits
   int error = 0;           // of every read
   bool unruly = true;      // may be short, or ask to be tried again
@@ -97,15 +99,19 @@ class ExtentBatchReadTest : public testing::Test {
                                                 bool check_padding = false) {
     ExtentBatchRead batch(&queue, &fds_, check_padding);
     for (const ExtentPointer& pointer : sample.pointers) batch.Add(pointer, Handle(direct));
-    run_ = batch.Run();
     std::vector<absl::StatusOr<std::string>> results;
-    for (size_t i = 0; i < sample.pointers.size(); ++i) results.push_back(batch.TakeResult(i));
+    run_ = batch.Run([&](size_t index, absl::StatusOr<std::string> payload) {
+      EXPECT_EQ(index, results.size()) << "out of order";
+      results.push_back(std::move(payload));
+      return results.size() < stop_after_;
+    });
     return results;
   }
 
   TestDirectory directory_;
   ExtentFds fds_{ExtentSystem::Posix(), directory_.path("."), true, 8};
   absl::Status run_;
+  size_t stop_after_ = 1'000;  // extents
 };
 
 TEST_F(ExtentBatchReadTest, PutsThePiecesTogetherWhateverTheirOrder) {
@@ -119,6 +125,33 @@ TEST_F(ExtentBatchReadTest, PutsThePiecesTogetherWhateverTheirOrder) {
       ASSERT_TRUE(results[i].ok()) << "seed " << seed << ": " << results[i].status();
       ASSERT_EQ(*results[i], sample.payloads[i]) << "seed " << seed << ", extent " << i;
     }
+  }
+}
+
+TEST_F(ExtentBatchReadTest, HandsOverWhatIsThereWhileTheRestIsRead) {
+  const Sample sample = MakeSample(1);
+  UnrulyQueue queue(sample.file, 2, 16384, 1);
+  ExtentBatchRead batch(&queue, &fds_, false);
+  for (const ExtentPointer& pointer : sample.pointers) batch.Add(pointer, Handle(false));
+  size_t taken = 0;
+  const auto sink = [&](size_t index, absl::StatusOr<std::string> payload) {
+    EXPECT_EQ(*payload, sample.payloads[index]);
+    if (index + 2 < sample.pointers.size()) {
+      EXPECT_GT(queue.in_flight(), 0u) << "extent " << index;
+    }
+    return ++taken < sample.pointers.size();
+  };
+  EXPECT_TRUE(batch.Run(sink).ok());
+  EXPECT_EQ(taken, sample.pointers.size());
+}
+
+TEST_F(ExtentBatchReadTest, StopsWhenTheSinkHasEnoughAndLeavesTheQueueIdle) {
+  const Sample sample = MakeSample(6);
+  for (stop_after_ = 1; stop_after_ <= sample.pointers.size(); ++stop_after_) {
+    UnrulyQueue queue(sample.file, 4, 16384, stop_after_);
+    EXPECT_EQ(Read(queue, sample).size(), stop_after_);
+    EXPECT_TRUE(run_.ok());
+    EXPECT_EQ(queue.in_flight(), 0u);
   }
 }
 

@@ -64,27 +64,33 @@ absl::StatusOr<std::shared_ptr<const ReadHandle>> ExtentReader::Locate(const Ext
 
 std::vector<absl::StatusOr<std::string>> ExtentReader::Read(absl::Span<const ExtentPointer> pointers,
                                                             Padding padding) {
-  std::vector<absl::StatusOr<std::string>> results(pointers.size(), absl::UnknownError("not read"));
-  if (pointers.empty()) return results;
+  std::vector<absl::StatusOr<std::string>> results;
+  results.reserve(pointers.size());
+  const auto keep = [&](size_t, absl::StatusOr<std::string> payload) {
+    results.push_back(std::move(payload));
+    return true;
+  };
+  Stream(pointers, keep, padding);
+  return results;
+}
+
+void ExtentReader::Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink, Padding padding) {
+  if (pointers.empty()) return;
   absl::StatusOr<ReadQueuePool::Lease> queue = queues_->Acquire();
   if (!queue.ok()) {
-    std::fill(results.begin(), results.end(), queue.status());
-    return results;
+    for (size_t i = 0; i < pointers.size() && sink(i, queue.status()); ++i) continue;
+    return;
   }
   ExtentBatchRead batch(&**queue, fds_, padding == Padding::kMustBeZero);
-  std::vector<size_t> added;
-  for (size_t i = 0; i < pointers.size(); ++i) {
-    absl::StatusOr<std::shared_ptr<const ReadHandle>> handle = Locate(pointers[i]);
+  for (const ExtentPointer& pointer : pointers) {
+    absl::StatusOr<std::shared_ptr<const ReadHandle>> handle = Locate(pointer);
     if (handle.ok()) {
-      batch.Add(pointers[i], *std::move(handle));
-      added.push_back(i);
+      batch.Add(pointer, *std::move(handle));
     } else {
-      results[i] = handle.status();
+      batch.AddFailed(pointer, handle.status());
     }
   }
-  if (!batch.Run().ok()) queue->Drop();
-  for (size_t i = 0; i < added.size(); ++i) results[added[i]] = batch.TakeResult(i);
-  return results;
+  if (!batch.Run(sink).ok()) queue->Drop();
 }
 
 }  // namespace larder::storage

@@ -34,6 +34,9 @@ class ExtentReader {
   // As ExtentStore::Read.
   std::vector<absl::StatusOr<std::string>> Read(absl::Span<const ExtentPointer> pointers,
                                                 Padding padding = Padding::kIgnore);
+  // As ExtentStore::Stream.
+  void Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink,
+              Padding padding = Padding::kIgnore);
 
  private:
   absl::StatusOr<std::shared_ptr<const ReadHandle>> Locate(const ExtentPointer& pointer);

@@ -90,6 +90,10 @@ std::vector<absl::StatusOr<std::string>> ExtentStoreImpl::Read(
   return reader_.Read(pointers);
 }
 
+void ExtentStoreImpl::Stream(absl::Span<const ExtentPointer> pointers, Sink sink) const {
+  reader_.Stream(pointers, sink);
+}
+
 absl::StatusOr<uint64_t> ExtentStoreImpl::CollectGarbage(const Relocate& relocate) {
   absl::MutexLock lock(&gc_mutex_);
   const ExtentParts parts{.directory = directory_,

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -78,6 +79,12 @@ class ExtentStore {
   // file, offset, expected and found. NotFound when the file was collected since the pointer was
   // read: read the owner's record again.
   virtual std::vector<absl::StatusOr<std::string>> Read(absl::Span<const ExtentPointer> pointers) const = 0;
+
+  // As Read, but hands each payload over in order, as soon as it is there, while the reads of those after
+  // it are in flight; false ends it. A reader that may be slow to take them should take them aside: one
+  // of the store's few queues is held until the last is taken.
+  using Sink = absl::FunctionRef<bool(size_t index, absl::StatusOr<std::string> payload)>;
+  virtual void Stream(absl::Span<const ExtentPointer> pointers, Sink sink) const = 0;
 
   // Copies live extents out of files that are less than half live and deletes those files.
   // `relocate` must patch, in `batch`, the record of `owner`: it holds `from` and shall hold `to`;

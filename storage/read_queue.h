@@ -54,6 +54,8 @@ class ReadQueue {
   // slot, which must be idle. May not start before Wait.
   virtual absl::Status Submit(uint32_t slot, int fd, uint64_t offset, uint32_t slot_offset,
                               uint32_t length) = 0;
+  // Starts what was submitted; without it, Wait does.
+  virtual absl::Status Flush() { return absl::OkStatus(); }
   // Blocks until at least one read is done, and appends what is done. After an error the queue
   // must be dropped.
   virtual absl::Status Wait(std::vector<Completion>* done) = 0;

@@ -59,6 +59,16 @@ class UringQueue : public ReadQueue {
     return absl::OkStatus();
   }
 
+  absl::Status Flush() override {
+    int submitted = 0;
+    do {
+      submitted = io_uring_submit(&ring_);
+    } while (submitted == -EINTR);
+    // Short of memory for now: Wait sees to it.
+    if (submitted >= 0 || submitted == -EAGAIN || submitted == -EBUSY) return absl::OkStatus();
+    return UringError("io_uring_enter", -submitted);
+  }
+
   absl::Status Wait(std::vector<Completion>* done) override {
     int submitted = 0;
     do {

@@ -37,7 +37,7 @@ class Image {
     auto docs = (*db)->CreateCollection("docs", VectorsOnly(8, IndexKind::kHnsw));
     EXPECT_TRUE(docs.ok()) << docs.status();
     std::mt19937_64 random(1);
-    const std::string profile = *(*db)->kv().RegisterProfile(CrashProfile());
+    const std::string profile = *(*db)->kv().RegisterProfile(CrashProfile("raw"));
     for (int i = 0; i < kDocuments; ++i) {
       if (i == kDocuments / 2) {
         EXPECT_TRUE((*db)->Compact().ok());
@@ -47,7 +47,7 @@ class Image {
       vectors_.push_back(document.chunks[0].vectors["default"]);
       EXPECT_TRUE(docs->Upsert(document).ok());
       if (i % 3 == 0) {
-        EXPECT_TRUE(PutCrashKv(&(*db)->kv(), profile, IdOf(i), i));
+        EXPECT_TRUE(PutCrashKv(&(*db)->kv(), "raw", CrashKey(profile, IdOf(i), i), IdOf(i)));
       }
     }
     absl::SleepFor(absl::Milliseconds(1500));  // the mark is at most a second behind
@@ -114,6 +114,11 @@ void AskEverything(Database* db, Outcome* outcome) {
     for (const KvLayer& layer : *layers) {
       ASSERT_EQ(layer.k, CrashTensor(key, layer.layer, 'k'));
       ASSERT_EQ(layer.v, CrashTensor(key, layer.layer, 'v'));
+    }
+    const auto sidecar = db->kv().GetSidecar(key, KvSidecarKind::kCentroids);
+    loss |= !sidecar.ok();
+    if (sidecar.ok()) {
+      ASSERT_EQ(*sidecar, CrashSidecar(key));
     }
   }
   ++(loss ? outcome->data_loss : outcome->right);

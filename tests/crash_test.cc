@@ -1,6 +1,7 @@
 // kill -9 at random times, hundreds of times: no acknowledged write is lost, nothing that was never
 // written appears, every open succeeds, and verify finds store, indexes and KV in agreement.
 //   LARDER_CRASH_CYCLES=10000 crash_test    the longer run
+//   LARDER_CRASH_READS=1000000 crash_test   compares so many reads of KV, after kills
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -49,25 +50,38 @@ int64_t StateOf(const Collection& docs, const std::string& id) {
   return std::get<int64_t>(document->metadata.at("value").values[0]);
 }
 
-// A KV entry may be there only while its document is in the state that it was made for.
-void CheckKv(Database* db, const std::string& id, int64_t state, const std::set<int64_t>& older) {
-  const auto profiles = db->kv().ListProfiles();
-  ASSERT_TRUE(profiles.ok());
-  if (profiles->empty()) return;
-  for (int64_t value : older) {
-    if (value == kDeleted) continue;
-    const KvKey key = CrashKey((*profiles)[0], id, value);
-    const auto found = db->kv().Lookup({key});
-    ASSERT_TRUE(found.ok()) << found.status();
-    if (!(*found)[0].hit) continue;
-    EXPECT_EQ(value, state) << "KV of " << id << " outlived its document's version";
-    const auto layers = db->kv().Get(key);
-    ASSERT_TRUE(layers.ok()) << layers.status();
-    for (const KvLayer& layer : *layers) {
-      EXPECT_EQ(layer.k, CrashTensor(key, layer.layer, 'k'));
-      EXPECT_EQ(layer.v, CrashTensor(key, layer.layer, 'v'));
+// A KV entry may be there only while its document is in the state that it was made for. Appends those that
+// are there to `found`, by codec.
+void CheckKv(Database* db, const std::string& id, int64_t state, const std::set<int64_t>& older,
+             std::vector<std::pair<std::string, KvKey>>* found) {
+  for (const char* codec : kCrashCodecs) {
+    const std::string profile_id = *db->kv().RegisterProfile(CrashProfile(codec));
+    std::vector<KvKey> keys;
+    std::vector<int64_t> values;
+    for (int64_t value : older) {
+      if (value == kDeleted) continue;
+      keys.push_back(CrashKey(profile_id, id, value));
+      values.push_back(value);
+    }
+    const auto lookups = db->kv().Lookup(keys);
+    ASSERT_TRUE(lookups.ok()) << lookups.status();
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (!(*lookups)[i].hit) continue;
+      EXPECT_EQ(values[i], state) << "KV of " << id << " outlived its document's version";
+      found->push_back({codec, keys[i]});
     }
   }
+}
+
+// Reads entries again and again until `wanted` reads have been compared; 0 = each once.
+void CheckReads(Database* db, const std::vector<std::pair<std::string, KvKey>>& entries, uint64_t wanted,
+                uint64_t* reads) {
+  const uint64_t until = *reads + wanted;
+  do {
+    for (const auto& [codec, key] : entries) {
+      ASSERT_EQ(CrashDifference(db->kv(), codec, key, reads), "") << codec;
+    }
+  } while (*reads < until && !entries.empty());
 }
 
 TEST(Crash, NoAcknowledgedWriteIsLost) {
@@ -77,7 +91,9 @@ TEST(Crash, NoAcknowledgedWriteIsLost) {
   std::mt19937_64 random(20261122);
   std::map<std::string, PossibleStates> states;  // over all cycles
   std::map<std::string, std::set<int64_t>> values;
-  uint64_t acknowledged = 0, verified = 0;
+  uint64_t acknowledged = 0, verified = 0, kv_entries = 0, kv_reads = 0;
+  const char* reads_wanted = std::getenv("LARDER_CRASH_READS");
+  const uint64_t reads_a_check = reads_wanted != nullptr ? std::strtoull(reads_wanted, nullptr, 10) * 10 / cycles : 0;
   for (int cycle = 1; cycle <= cycles; ++cycle) {
     const std::string log = dir / ("log-" + std::to_string(cycle));
     const pid_t child = StartWorker(dir / "db", log, cycle);
@@ -97,16 +113,20 @@ TEST(Crash, NoAcknowledgedWriteIsLost) {
     const auto docs = (*db)->GetCollection("docs");
     if (!docs.ok()) continue;  // killed before it was made
     uint64_t live = 0;
+    std::vector<std::pair<std::string, KvKey>> entries;
     for (auto& [id, possible] : states) {
       const int64_t state = StateOf(*docs, id);
       ASSERT_TRUE(possible.Allows(state)) << "cycle " << cycle << ", " << id << " is " << state << ", acknowledged "
                                           << possible.acknowledged;
       values[id].insert(state);
       for (int64_t value : possible.maybe) values[id].insert(value);
-      if (cycle % 10 == 0) CheckKv(db->get(), id, state, values[id]);
+      if (cycle % 10 == 0) CheckKv(db->get(), id, state, values[id], &entries);
       possible = {state, {}};
       live += state != kDeleted;
     }
+    CheckReads(db->get(), entries, reads_a_check, &kv_reads);
+    if (HasFatalFailure()) return;
+    kv_entries += entries.size();
     ASSERT_EQ(*docs->Count(), live) << "cycle " << cycle << ": documents that nobody wrote";
     if (cycle % 5 == 0 || cycle == cycles) {
       const auto report = (*db)->Verify();
@@ -117,8 +137,13 @@ TEST(Crash, NoAcknowledgedWriteIsLost) {
     std::error_code error;
     std::filesystem::remove(log, error);
   }
-  std::printf("%d kills, %llu acknowledged writes, %llu verifies, none lost\n", cycles,
-              static_cast<unsigned long long>(acknowledged), static_cast<unsigned long long>(verified));
+  std::printf("%d kills, %llu acknowledged writes, %llu verifies, none lost; %llu KV entries met, %llu reads of "
+              "them compared, no wrong byte\n",
+              cycles, static_cast<unsigned long long>(acknowledged), static_cast<unsigned long long>(verified),
+              static_cast<unsigned long long>(kv_entries), static_cast<unsigned long long>(kv_reads));
+  if (cycles >= 100) {
+    EXPECT_GT(kv_entries, 0u) << "no kill met a KV entry: nothing of them was checked";
+  }
   EXPECT_GT(acknowledged, static_cast<uint64_t>(cycles));
 }
 

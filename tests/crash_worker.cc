@@ -40,9 +40,20 @@ Document MakeDocument(const std::string& id, int64_t value, std::mt19937_64& ran
   return document;
 }
 
+// The id is this thread's alone: what it has put must be there, byte for byte.
+void PutAndCheck(KvCache* kv, size_t codec, const std::vector<std::string>& profiles, const std::string& id,
+                 int64_t value) {
+  const KvKey key = CrashKey(profiles[codec], id, value);
+  if (!PutCrashKv(kv, kCrashCodecs[codec], key, id)) return;
+  uint64_t reads = 0;
+  const std::string difference = CrashDifference(*kv, kCrashCodecs[codec], key, &reads);
+  if (!difference.empty()) Fail(absl::DataLossError(difference));
+}
+
 void Work(Database* db, Collection docs, int log, int thread, uint64_t seed, std::atomic<int64_t>* next_value) {
   std::mt19937_64 random(seed * kThreads + thread);
-  const std::string profile = *db->kv().RegisterProfile(CrashProfile());
+  std::vector<std::string> profiles;
+  for (const char* codec : kCrashCodecs) profiles.push_back(*db->kv().RegisterProfile(CrashProfile(codec)));
   for (;;) {
     std::vector<Document> batch;
     const std::string id = "t" + std::to_string(thread) + "-" + std::to_string(random() % kIdsPerThread);
@@ -58,7 +69,7 @@ void Work(Database* db, Collection docs, int log, int thread, uint64_t seed, std
     const auto stored = docs.Upsert(MakeDocument(id, value, random));
     if (!stored.ok()) Fail(stored.status());
     Say(log, "ack", id, value);
-    if (random() % 4 == 0) PutCrashKv(&db->kv(), profile, id, value);
+    if (random() % 4 == 0) PutAndCheck(&db->kv(), random() % std::size(kCrashCodecs), profiles, id, value);
   }
 }
 

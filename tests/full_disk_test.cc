@@ -53,7 +53,7 @@ TEST_F(FullDiskTest, RefusesReadsOnAndRecovers) {
   ASSERT_TRUE(opened.ok()) << opened.status();
   std::unique_ptr<Database> db = *std::move(opened);
   Collection docs = *db->CreateCollection("docs", VectorsOnly(256));
-  const std::string profile = *db->kv().RegisterProfile(CrashProfile());
+  const std::string profile = *db->kv().RegisterProfile(CrashProfile("raw"));
   Fill(24 << 20);
   std::mt19937_64 random(6);
   int stored = 0;
@@ -79,7 +79,7 @@ TEST_F(FullDiskTest, RefusesReadsOnAndRecovers) {
     if (!resumed.ok()) absl::SleepFor(absl::Milliseconds(200));
   } while (!resumed.ok() && absl::Now() - start < absl::Seconds(30));
   EXPECT_TRUE(resumed.ok()) << resumed;
-  EXPECT_TRUE(PutCrashKv(&db->kv(), profile, "d1", 1)) << "extents are written again too";
+  EXPECT_TRUE(PutCrashKv(&db->kv(), "raw", CrashKey(profile, "d1", 1), "d1")) << "extents are written again too";
   std::printf("%d documents until full; writes again after %.1f s\n", stored, absl::ToDoubleSeconds(absl::Now() - start));
 
   ASSERT_TRUE(db->Close().ok());

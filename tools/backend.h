@@ -57,7 +57,7 @@ class Backend {
   // Begin, every layer, commit; aborts on the first failure.
   virtual absl::Status PutKv(const KvPutRequest& request, absl::Span<const KvLayer> layers) = 0;
   virtual absl::StatusOr<std::vector<KvLookup>> LookupKv(absl::Span<const KvKey> keys) = 0;
-  virtual absl::StatusOr<std::vector<KvLayer>> GetKv(const KvKey& key, uint32_t first, uint32_t count) = 0;
+  virtual absl::StatusOr<std::vector<KvLayer>> ReadKv(const KvReadRequest& request) = 0;
   virtual absl::StatusOr<KvPlan> PlanKv(const KvPlanRequest& request) = 0;
   virtual absl::StatusOr<bool> DeleteKv(const KvKey& key) = 0;
 

@@ -89,8 +89,8 @@ class LocalBackend : public Backend {
     return database_->kv().Lookup(keys);
   }
 
-  absl::StatusOr<std::vector<KvLayer>> GetKv(const KvKey& key, uint32_t first, uint32_t count) override {
-    return database_->kv().Get(key, first, count);
+  absl::StatusOr<std::vector<KvLayer>> ReadKv(const KvReadRequest& request) override {
+    return ReadLayers(database_->kv(), request);
   }
 
   absl::StatusOr<KvPlan> PlanKv(const KvPlanRequest& request) override {

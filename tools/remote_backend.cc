@@ -84,8 +84,8 @@ class RemoteBackend : public Backend {
     return client_->kv().Lookup(keys);
   }
 
-  absl::StatusOr<std::vector<KvLayer>> GetKv(const KvKey& key, uint32_t first, uint32_t count) override {
-    return client_->kv().Get(key, first, count);
+  absl::StatusOr<std::vector<KvLayer>> ReadKv(const KvReadRequest& request) override {
+    return ReadLayers(client_->kv(), request);
   }
 
   absl::StatusOr<KvPlan> PlanKv(const KvPlanRequest& request) override { return client_->kv().Plan(request); }

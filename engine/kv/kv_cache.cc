@@ -1,9 +1,15 @@
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "engine/kv/kv_cache_impl.h"
+#include "engine/kv/kv_keys.h"
 #include "larder/kv.h"
 
 namespace larder {
+
+std::string KvTokenHash(absl::Span<const int32_t> tokens) {
+  return absl::BytesToHexString(kv::TokenHash(tokens));
+}
 
 KvCache::KvCache(std::unique_ptr<KvCacheImpl> impl) : impl_(std::move(impl)) {}
 KvCache::~KvCache() = default;
@@ -22,6 +28,9 @@ absl::StatusOr<KvPutHandle> KvCache::PutBegin(const KvPutRequest& request) {
 absl::Status KvCache::PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v) {
   return impl_->PutLayer(handle, layer, k, v);
 }
+absl::Status KvCache::PutSidecar(KvPutHandle handle, KvSidecarKind kind, absl::string_view bytes) {
+  return impl_->PutSidecar(handle, kind, bytes);
+}
 absl::Status KvCache::PutCommit(KvPutHandle handle) { return impl_->PutCommit(handle); }
 absl::Status KvCache::PutAbort(KvPutHandle handle) { return impl_->PutAbort(handle); }
 
@@ -34,6 +43,12 @@ absl::StatusOr<std::vector<KvLookup>> KvCache::Lookup(absl::Span<const KvKey> ke
 }
 absl::StatusOr<std::vector<KvLayer>> KvCache::Get(const KvKey& key, uint32_t first, uint32_t count) const {
   return impl_->Get(key, first, count);
+}
+absl::Status KvCache::Read(absl::Span<const KvReadRequest> requests, KvReadSink sink) const {
+  return impl_->Read(requests, sink);
+}
+absl::StatusOr<std::string> KvCache::GetSidecar(const KvKey& key, KvSidecarKind kind) const {
+  return impl_->GetSidecar(key, kind);
 }
 absl::StatusOr<KvPlan> KvCache::Plan(const KvPlanRequest& request) const { return impl_->Plan(request); }
 absl::StatusOr<bool> KvCache::Delete(const KvKey& key) { return impl_->Delete(key); }

@@ -5,6 +5,7 @@
 #include "engine/kv/kv_plan.h"
 #include "engine/kv/kv_read.h"
 #include "engine/kv/kv_relocate.h"
+#include "engine/kv/kv_stream.h"
 #include "storage/status_macros.h"
 
 namespace larder {
@@ -88,6 +89,12 @@ absl::Status KvCacheImpl::PutLayer(KvPutHandle handle, uint32_t layer, absl::str
   return putter_.Layer(handle, layer, k, v);
 }
 
+absl::Status KvCacheImpl::PutSidecar(KvPutHandle handle, KvSidecarKind kind, absl::string_view bytes) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return putter_.Sidecar(handle, kind, bytes);
+}
+
 absl::Status KvCacheImpl::PutCommit(KvPutHandle handle) {
   absl::ReaderMutexLock lock(&open_mu_);
   RETURN_IF_ERROR(CheckOpen());
@@ -116,6 +123,18 @@ absl::StatusOr<std::vector<KvLayer>> KvCacheImpl::Get(const KvKey& key, uint32_t
   absl::ReaderMutexLock lock(&open_mu_);
   RETURN_IF_ERROR(CheckOpen());
   return kv::Get(&context_, key, first, count);
+}
+
+absl::Status KvCacheImpl::Read(absl::Span<const KvReadRequest> requests, KvReadSink sink) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::Read(&context_, requests, sink);
+}
+
+absl::StatusOr<std::string> KvCacheImpl::GetSidecar(const KvKey& key, KvSidecarKind kind) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::GetSidecar(&context_, key, kind);
 }
 
 absl::StatusOr<KvPlan> KvCacheImpl::Plan(const KvPlanRequest& request) const {

@@ -60,11 +60,14 @@ class KvCacheImpl {
   absl::StatusOr<std::vector<std::string>> ListProfiles() const;
   absl::StatusOr<KvPutHandle> PutBegin(const KvPutRequest& request);
   absl::Status PutLayer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v);
+  absl::Status PutSidecar(KvPutHandle handle, KvSidecarKind kind, absl::string_view bytes);
   absl::Status PutCommit(KvPutHandle handle);
   absl::Status PutAbort(KvPutHandle handle);
   absl::StatusOr<uint32_t> AddOwners(const KvKey& key, absl::Span<const KvOwner> owners);
   absl::StatusOr<std::vector<KvLookup>> Lookup(absl::Span<const KvKey> keys) const;
   absl::StatusOr<std::vector<KvLayer>> Get(const KvKey& key, uint32_t first, uint32_t count);
+  absl::Status Read(absl::Span<const KvReadRequest> requests, KvReadSink sink);
+  absl::StatusOr<std::string> GetSidecar(const KvKey& key, KvSidecarKind kind);
   absl::StatusOr<KvPlan> Plan(const KvPlanRequest& request) const;
   absl::StatusOr<bool> Delete(const KvKey& key);
 

@@ -73,10 +73,7 @@ absl::Status DropEntry(const KvContext& context, absl::string_view entry_key, Wr
   if (!record.ok()) return absl::OkStatus();
   const auto entry = DecodeEntry(*record, EntryName(entry_key));
   if (!entry.ok()) return absl::OkStatus();
-  for (const EntryLayer& layer : entry->layers) {
-    context.extents->Release(layer.k, batch);
-    context.extents->Release(layer.v, batch);
-  }
+  for (const storage::ExtentPointer& pointer : PointersOf(*entry)) context.extents->Release(pointer, batch);
   return absl::OkStatus();
 }
 

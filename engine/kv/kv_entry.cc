@@ -11,10 +11,29 @@
 namespace larder::kv {
 namespace {
 
-constexpr uint8_t kEntryVersion = 1;
+constexpr uint8_t kEntryVersion = 2;
+constexpr auto kLastVariant = static_cast<uint8_t>(KvVariantKind::kSourceSet);
+constexpr auto kLastSidecar = static_cast<uint8_t>(KvSidecarKind::kCentroids);
 
 absl::Status Malformed(absl::string_view what, absl::string_view field, uint64_t found, uint64_t most) {
   return absl::DataLossError(absl::StrCat(what, ": ", field, " is ", found, ", expected at most ", most));
+}
+
+// What version 2 adds to the header: the hashes of the context, and where K is rotated to.
+absl::Status ReadVariant(storage::RecordReader* reader, absl::string_view what, EntryHeader* header) {
+  header->context = std::string(reader->Bytes());
+  const uint64_t rotated = reader->Varint();  // 0: before RoPE, else the position and 1
+  RETURN_IF_ERROR(reader->status());
+  const bool none = header->variant == KvVariantKind::kNone;
+  const size_t size = header->context.size();
+  if (none != (size == 0) || size % kHashBytes != 0 || size > kMaxContext * kHashBytes) {
+    return absl::DataLossError(absl::StrCat(what, ": variant ", static_cast<int>(header->variant),
+                                            " with a context of ", size, " bytes"));
+  }
+  constexpr uint64_t kMostRotated = uint64_t{1} << 32;
+  if (rotated > kMostRotated) return Malformed(what, "base position", rotated, kMostRotated);
+  if (rotated > 0) header->rotated_from = static_cast<uint32_t>(rotated - 1);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<EntryHeader> ReadHeader(storage::RecordReader* reader, absl::string_view what) {
@@ -28,11 +47,12 @@ absl::StatusOr<EntryHeader> ReadHeader(storage::RecordReader* reader, absl::stri
   header.tokens = std::string(reader->Bytes());
   header.bytes = reader->Varint();
   RETURN_IF_ERROR(reader->status());
-  if (variant != static_cast<uint8_t>(VariantKind::kNone)) {
-    return Malformed(what, "variant", variant, static_cast<uint8_t>(VariantKind::kNone));
-  }
+  const uint8_t last_variant = reader->version() == 1 ? 0 : kLastVariant;
+  if (variant > last_variant) return Malformed(what, "variant", variant, last_variant);
+  header.variant = static_cast<KvVariantKind>(variant);
   if (token_count > kMaxTokens) return Malformed(what, "token count", token_count, kMaxTokens);
   header.token_count = static_cast<uint32_t>(token_count);
+  if (reader->version() >= 2) RETURN_IF_ERROR(ReadVariant(reader, what, &header));
   return header;
 }
 
@@ -50,11 +70,57 @@ void WritePointer(const storage::ExtentPointer& pointer, storage::RecordWriter* 
   writer->Bytes(bytes);
 }
 
+absl::StatusOr<std::vector<EntryLayer>> ReadLayers(storage::RecordReader* reader, absl::string_view what,
+                                                   uint64_t expected_bytes) {
+  const uint64_t count = reader->Varint();
+  RETURN_IF_ERROR(reader->status());
+  if (count > kMaxLayers) return Malformed(what, "layer count", count, kMaxLayers);
+  std::vector<EntryLayer> layers;
+  uint64_t bytes = 0;
+  for (uint64_t i = 0; i < count; ++i) {
+    EntryLayer& layer = layers.emplace_back();
+    ASSIGN_OR_RETURN(layer.k, ReadPointer(reader, what));
+    ASSIGN_OR_RETURN(layer.v, ReadPointer(reader, what));
+    bytes += layer.k.length + layer.v.length;
+  }
+  if (bytes != expected_bytes) {
+    return absl::DataLossError(
+        absl::StrCat(what, ": layers hold ", bytes, " bytes, expected ", expected_bytes));
+  }
+  return layers;
+}
+
+absl::StatusOr<std::vector<EntrySidecar>> ReadSidecars(storage::RecordReader* reader,
+                                                       absl::string_view what) {
+  const uint64_t count = reader->Varint();
+  RETURN_IF_ERROR(reader->status());
+  std::vector<EntrySidecar> sidecars;
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint8_t kind = reader->U8();
+    RETURN_IF_ERROR(reader->status());
+    if (kind > kLastSidecar || (i > 0 && kind <= static_cast<uint8_t>(sidecars.back().kind))) {
+      return Malformed(what, "sidecar kind", kind, kLastSidecar);
+    }
+    EntrySidecar& sidecar = sidecars.emplace_back();
+    sidecar.kind = static_cast<KvSidecarKind>(kind);
+    ASSIGN_OR_RETURN(sidecar.bytes, ReadPointer(reader, what));
+  }
+  return sidecars;
+}
+
 }  // namespace
 
+std::vector<storage::ExtentPointer> PointersOf(const Entry& entry) {
+  std::vector<storage::ExtentPointer> pointers;
+  pointers.reserve(2 * entry.layers.size() + entry.sidecars.size());
+  for (const EntryLayer& layer : entry.layers) pointers.insert(pointers.end(), {layer.k, layer.v});
+  for (const EntrySidecar& sidecar : entry.sidecars) pointers.push_back(sidecar.bytes);
+  return pointers;
+}
+
 bool Holds(const Entry& entry, const storage::ExtentPointer& pointer) {
-  return std::any_of(entry.layers.begin(), entry.layers.end(),
-                     [&](const EntryLayer& layer) { return layer.k == pointer || layer.v == pointer; });
+  const std::vector<storage::ExtentPointer> pointers = PointersOf(entry);
+  return std::find(pointers.begin(), pointers.end(), pointer) != pointers.end();
 }
 
 std::string EncodeTokens(absl::Span<const int32_t> tokens) {
@@ -108,10 +174,17 @@ std::string EncodeEntry(Entry entry) {
   writer.Varint(header.token_count);
   writer.Bytes(header.tokens);
   writer.Varint(header.bytes);
+  writer.Bytes(header.context);
+  writer.Varint(header.rotated_from.has_value() ? uint64_t{*header.rotated_from} + 1 : 0);
   writer.Varint(entry.layers.size());
   for (const EntryLayer& layer : entry.layers) {
     WritePointer(layer.k, &writer);
     WritePointer(layer.v, &writer);
+  }
+  writer.Varint(entry.sidecars.size());
+  for (const EntrySidecar& sidecar : entry.sidecars) {
+    writer.U8(static_cast<uint8_t>(sidecar.kind));
+    WritePointer(sidecar.bytes, &writer);
   }
   return std::move(writer).Finish();
 }
@@ -125,22 +198,11 @@ absl::StatusOr<Entry> DecodeEntry(absl::string_view record, absl::string_view wh
   storage::RecordReader reader(record, kEntryVersion, what);
   Entry entry;
   ASSIGN_OR_RETURN(entry.header, ReadHeader(&reader, what));
-  const uint64_t layers = reader.Varint();
-  RETURN_IF_ERROR(reader.status());
-  if (layers > kMaxLayers) return Malformed(what, "layer count", layers, kMaxLayers);
-  uint64_t bytes = 0;
-  for (uint64_t i = 0; i < layers; ++i) {
-    EntryLayer layer;
-    ASSIGN_OR_RETURN(layer.k, ReadPointer(&reader, what));
-    ASSIGN_OR_RETURN(layer.v, ReadPointer(&reader, what));
-    bytes += layer.k.length + layer.v.length;
-    entry.layers.push_back(layer);
+  ASSIGN_OR_RETURN(entry.layers, ReadLayers(&reader, what, entry.header.bytes));
+  if (reader.version() >= 2) {
+    ASSIGN_OR_RETURN(entry.sidecars, ReadSidecars(&reader, what));
   }
-  if (!reader.AtEnd()) return absl::DataLossError(absl::StrCat(what, ": bytes follow the last layer"));
-  if (bytes != entry.header.bytes) {
-    return absl::DataLossError(
-        absl::StrCat(what, ": layers hold ", bytes, " bytes, expected ", entry.header.bytes));
-  }
+  if (!reader.AtEnd()) return absl::DataLossError(absl::StrCat(what, ": bytes follow the last pointer"));
   return entry;
 }
 

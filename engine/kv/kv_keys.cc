@@ -2,12 +2,14 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <bit>
 #include <memory>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "storage/coding.h"
 #include "storage/status_macros.h"
 
@@ -88,16 +90,52 @@ absl::StatusOr<std::string> ProfileBytes(absl::string_view profile_id) {
   return absl::HexStringToBytes(profile_id);
 }
 
+absl::StatusOr<std::string> ContextBytes(const KvVariant& variant) {
+  const auto kind = static_cast<uint8_t>(variant.kind);
+  if (kind > static_cast<uint8_t>(KvVariantKind::kSourceSet)) {
+    return absl::InvalidArgumentError(absl::StrCat("kv variant: kind is ", kind, ", expected 0 to ",
+                                                   static_cast<uint8_t>(KvVariantKind::kSourceSet)));
+  }
+  const size_t chunks = variant.context.size();
+  const bool none = variant.kind == KvVariantKind::kNone;
+  if (none ? chunks != 0 : chunks == 0 || chunks > kMaxContext) {
+    return absl::InvalidArgumentError(absl::StrCat("kv variant: kind ", kind, " with a context of ", chunks,
+                                                   " chunks, expected ",
+                                                   none ? "none" : absl::StrCat("1 to ", kMaxContext)));
+  }
+  std::vector<std::string> hashes;
+  for (const std::string& hex : variant.context) {
+    auto hash = ProfileBytes(hex);
+    if (!hash.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("kv variant: context ", hashes.size(), " is '",
+                                                     absl::CHexEscape(hex.substr(0, 2 * kHashBytes)),
+                                                     "', expected 64 lower-case hex digits"));
+    }
+    hashes.push_back(*std::move(hash));
+  }
+  if (variant.kind == KvVariantKind::kSourceSet) {
+    std::sort(hashes.begin(), hashes.end());
+    hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
+  }
+  return absl::StrJoin(hashes, "");
+}
+
+absl::StatusOr<std::string> EntryKey(const KvKey& key) {
+  return EntryKey(key.tenant, key.profile_id, key.tokens, key.variant);
+}
+
 absl::StatusOr<std::string> EntryKey(absl::string_view tenant, absl::string_view profile_id,
-                                     absl::Span<const int32_t> tokens) {
+                                     absl::Span<const int32_t> tokens, const KvVariant& variant) {
   RETURN_IF_ERROR(ValidateTenant(tenant));
   RETURN_IF_ERROR(ValidateTokens(tokens));
   ASSIGN_OR_RETURN(const std::string profile, ProfileBytes(profile_id));
+  ASSIGN_OR_RETURN(const std::string context, ContextBytes(variant));
   std::string key;
-  key.reserve(tenant.size() + 2 + 2 * kHashBytes + 1);
+  key.reserve(tenant.size() + 2 + 3 * kHashBytes + 1);
   storage::AppendKeyString(tenant, &key);
   absl::StrAppend(&key, profile, TokenHash(tokens));
-  key.push_back(static_cast<char>(VariantKind::kNone));
+  key.push_back(static_cast<char>(variant.kind));
+  if (!context.empty()) key += Sha256(context);
   return key;
 }
 
@@ -105,12 +143,16 @@ absl::StatusOr<EntryKeyParts> ParseEntryKey(absl::string_view entry_key) {
   EntryKeyParts parts;
   absl::string_view rest = entry_key;
   ASSIGN_OR_RETURN(parts.tenant, storage::ReadKeyString(&rest));
-  constexpr size_t kRest = 2 * kHashBytes + 1;
-  if (rest.size() != kRest || rest.back() != static_cast<char>(VariantKind::kNone)) {
+  constexpr size_t kKind = 2 * kHashBytes;
+  const uint8_t kind = rest.size() > kKind ? static_cast<uint8_t>(rest[kKind]) : 0;
+  const size_t expected = kKind + 1 + (kind == 0 ? 0 : kHashBytes);
+  if (rest.size() != expected || kind > static_cast<uint8_t>(KvVariantKind::kSourceSet)) {
     return absl::DataLossError(absl::StrCat("kv entry key ", absl::BytesToHexString(entry_key), ": ",
-                                            rest.size(), " bytes after the tenant, expected ", kRest,
-                                            " ending in variant 0"));
+                                            rest.size(), " bytes after the tenant, expected ", expected,
+                                            " with variant 0 to 3, found ", kind));
   }
+  parts.variant = static_cast<KvVariantKind>(kind);
+  parts.context_hash = std::string(rest.substr(kKind + 1));
   parts.profile_id = absl::BytesToHexString(rest.substr(0, kHashBytes));
   parts.token_hash = std::string(rest.substr(kHashBytes, kHashBytes));
   return parts;
@@ -119,9 +161,13 @@ absl::StatusOr<EntryKeyParts> ParseEntryKey(absl::string_view entry_key) {
 std::string EntryName(absl::string_view entry_key) {
   const auto parts = ParseEntryKey(entry_key);
   if (!parts.ok()) return absl::StrCat("kv entry with malformed key ", absl::BytesToHexString(entry_key));
-  return absl::StrCat("kv entry (tenant '", absl::CHexEscape(parts->tenant), "', profile ",
-                      parts->profile_id.substr(0, 12), ", tokens ",
-                      absl::BytesToHexString(parts->token_hash).substr(0, 12), ")");
+  return absl::StrCat(
+      "kv entry (tenant '", absl::CHexEscape(parts->tenant), "', profile ", parts->profile_id.substr(0, 12),
+      ", tokens ", absl::BytesToHexString(parts->token_hash).substr(0, 12),
+      parts->context_hash.empty()
+          ? ""
+          : absl::StrCat(", context ", absl::BytesToHexString(parts->context_hash).substr(0, 12)),
+      ")");
 }
 
 std::string CollectionOwnersPrefix(uint32_t collection) {

@@ -36,7 +36,7 @@ TEST(EntryKey, RoundTripsThroughItsParts) {
   EXPECT_EQ(parts.tenant, "tenant");
   EXPECT_EQ(parts.profile_id, kProfileA);
   EXPECT_EQ(parts.token_hash, TokenHash(tokens));
-  EXPECT_EQ(parts.variant, VariantKind::kNone);
+  EXPECT_EQ(parts.variant, KvVariantKind::kNone);
   EXPECT_THAT(EntryName(key), HasSubstr("tenant 'tenant', profile aaaaaaaaaaaa"));
 }
 
@@ -51,6 +51,40 @@ TEST(EntryKey, DiffersInTenantProfileTokensAndOrder) {
     }
   }
   EXPECT_EQ(keys.size(), 3u * 2 * 5);
+}
+
+TEST(EntryKey, DiffersInVariantAndContext) {
+  const std::string a(64, '1'), b(64, '2');
+  std::set<std::string> keys;
+  for (const KvVariant& variant : std::vector<KvVariant>{{},
+                                                         {KvVariantKind::kSharedPrefix, {a}},
+                                                         {KvVariantKind::kOrderedPrefix, {a}},
+                                                         {KvVariantKind::kSourceSet, {a}},
+                                                         {KvVariantKind::kOrderedPrefix, {a, b}},
+                                                         {KvVariantKind::kOrderedPrefix, {b, a}},
+                                                         {KvVariantKind::kSourceSet, {a, b}}}) {
+    const std::string key = *EntryKey("t", kProfileA, {1}, variant);
+    EXPECT_EQ(ParseEntryKey(key)->variant, variant.kind);
+    EXPECT_EQ(ParseEntryKey(key)->context_hash.size(), variant.context.empty() ? 0u : 32u);
+    for (const std::string& other : keys) EXPECT_NE(other.find(key), 0u) << "a prefix of another";
+    EXPECT_TRUE(keys.insert(key).second);
+  }
+  EXPECT_EQ(keys.count(*EntryKey("t", kProfileA, {1}, {KvVariantKind::kSourceSet, {b, a, b}})), 1u)
+      << "a set has no order";
+}
+
+TEST(ContextBytes, RefusesWhatIsNoContext) {
+  const std::string hash(64, '1');
+  for (const auto& [variant, message] : std::vector<std::pair<KvVariant, std::string>>{
+           {{KvVariantKind::kNone, {hash}}, "kind 0 with a context of 1 chunks, expected none"},
+           {{KvVariantKind::kSharedPrefix, {}}, "kind 1 with a context of 0 chunks, expected 1 to 1024"},
+           {{KvVariantKind::kSourceSet, std::vector<std::string>(1'025, hash)}, "of 1025 chunks"},
+           {{KvVariantKind::kOrderedPrefix, {hash, "abc"}}, "context 1 is 'abc', expected 64"},
+           {{static_cast<KvVariantKind>(4), {hash}}, "kind is 4, expected 0 to 3"}}) {
+    const auto key = EntryKey("t", kProfileA, {1}, variant);
+    EXPECT_EQ(key.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(key.status().message()), HasSubstr(message));
+  }
 }
 
 TEST(EntryKey, RefusesWhatIsOutOfLimits) {
@@ -91,6 +125,10 @@ TEST(EntryKey, RefusesEveryTruncationAndExtension) {
 }
 
 TEST(OwnerKeys, RoundTripInBothDirections) {
+  const KvVariant variant{KvVariantKind::kOrderedPrefix, {std::string(64, '1')}};
+  const OwnerRow other{7, 1ull << 40, *EntryKey("t", kProfileA, {1}, variant)};
+  EXPECT_EQ(*ParseOwnerKey(ChunkOwnerKey(other)), other);
+  EXPECT_EQ(*ParseOwnerKey(EntryOwnerKey(other)), other);
   const OwnerRow row{7, 1ull << 40, *EntryKey("t", kProfileA, {1})};
   EXPECT_EQ(*ParseOwnerKey(ChunkOwnerKey(row)), row);
   EXPECT_EQ(*ParseOwnerKey(EntryOwnerKey(row)), row);

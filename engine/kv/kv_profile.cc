@@ -1,5 +1,6 @@
 #include "engine/kv/kv_profile.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <map>
@@ -18,7 +19,7 @@
 namespace larder::kv {
 namespace {
 
-constexpr uint8_t kProfileVersion = 1;
+constexpr uint8_t kProfileVersion = 2;  // 1 had no rope_frequencies
 constexpr char kCatalogPrefix[] = "kv-profile/";
 constexpr size_t kMaxNameBytes = 1'024;
 constexpr size_t kMaxTemplateBytes = 65'536;
@@ -26,6 +27,7 @@ constexpr uint32_t kMaxHeads = 1'024;
 constexpr uint32_t kMaxHeadDim = 4'096;
 
 constexpr absl::string_view kDtypeNames[] = {"f32", "f16", "bf16"};
+constexpr absl::string_view kCodecNames[] = {"raw", "int8", "int4", "mixed"};
 constexpr absl::string_view kRopeNames[] = {"none", "neox", "interleaved"};
 
 absl::Status BadField(absl::string_view field, absl::string_view found, absl::string_view expected) {
@@ -54,8 +56,9 @@ absl::Status CheckTexts(const KvProfile& profile) {
     return BadField("weights_sha256", absl::StrCat("'", absl::CHexEscape(profile.weights_sha256), "'"),
                     "\"\" or 64 lower-case hex digits");
   }
-  if (profile.codec != "raw") {
-    return BadField("codec", absl::StrCat("'", absl::CHexEscape(profile.codec), "'"), "'raw'");
+  if (std::find(std::begin(kCodecNames), std::end(kCodecNames), profile.codec) == std::end(kCodecNames)) {
+    return BadField("codec", absl::StrCat("'", absl::CHexEscape(profile.codec), "'"),
+                    absl::StrCat("one of ", absl::StrJoin(kCodecNames, ", ")));
   }
   return absl::OkStatus();
 }
@@ -63,6 +66,27 @@ absl::Status CheckTexts(const KvProfile& profile) {
 absl::Status CheckRange(absl::string_view field, uint64_t found, uint64_t least, uint64_t most) {
   if (found >= least && found <= most) return absl::OkStatus();
   return BadField(field, absl::StrCat(found), absl::StrCat(least, " to ", most));
+}
+
+absl::Status CheckRope(const KvProfile& profile) {
+  if (!std::isfinite(profile.rope_theta) || profile.rope_theta <= 0) {
+    return BadField("rope_theta", absl::StrCat(profile.rope_theta), "a finite number above 0");
+  }
+  const bool none = profile.rope_style == RopeStyle::kNone;
+  const uint32_t rotated = profile.rotary_dim == 0 ? profile.head_dim : profile.rotary_dim;
+  if (!none && rotated % 2 != 0) {
+    return BadField("rotary_dim", absl::StrCat(rotated), "an even number: RoPE turns pairs");
+  }
+  if (profile.rope_frequencies.empty()) return absl::OkStatus();
+  if (none || profile.rope_frequencies.size() != rotated / 2) {
+    return BadField("rope_frequencies", absl::StrCat(profile.rope_frequencies.size(), " numbers"),
+                    none ? "none: the profile has no RoPE" : absl::StrCat(rotated / 2, ", one a pair"));
+  }
+  for (const double frequency : profile.rope_frequencies) {
+    if (std::isfinite(frequency) && frequency >= 0) continue;
+    return BadField("rope_frequencies", absl::StrCat(frequency), "finite numbers, 0 or more");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckNumbers(const KvProfile& profile) {
@@ -74,14 +98,7 @@ absl::Status CheckNumbers(const KvProfile& profile) {
   RETURN_IF_ERROR(CheckRange("head_dim", profile.head_dim, 1, kMaxHeadDim));
   RETURN_IF_ERROR(CheckRange("rotary_dim", profile.rotary_dim, 0, profile.head_dim));
   RETURN_IF_ERROR(CheckRange("sliding_window", profile.sliding_window, 0, 1u << 30));
-  if (!std::isfinite(profile.rope_theta) || profile.rope_theta <= 0) {
-    return BadField("rope_theta", absl::StrCat(profile.rope_theta), "a finite number above 0");
-  }
-  const uint32_t rotated = profile.rotary_dim == 0 ? profile.head_dim : profile.rotary_dim;
-  if (profile.rope_style != RopeStyle::kNone && rotated % 2 != 0) {
-    return BadField("rotary_dim", absl::StrCat(rotated), "an even number: RoPE turns pairs");
-  }
-  return absl::OkStatus();
+  return CheckRope(profile);
 }
 
 // JSON's string, with every byte outside printable ASCII escaped: injective, also for broken UTF-8.
@@ -116,7 +133,7 @@ absl::Status ValidateProfile(const KvProfile& profile) {
 }
 
 std::string CanonicalProfile(const KvProfile& profile) {
-  const std::map<std::string, std::string> fields = {
+  std::map<std::string, std::string> fields = {
       {"adapter", Quoted(profile.adapter)},
       {"codec", Quoted(profile.codec)},
       {"dtype", EnumText(kDtypeNames, static_cast<uint8_t>(profile.dtype))},
@@ -136,6 +153,15 @@ std::string CanonicalProfile(const KvProfile& profile) {
       {"tokenizer_revision", Quoted(profile.tokenizer_revision)},
       {"weights_sha256", Quoted(profile.weights_sha256)},
   };
+  // Left out where there are none, so that profiles from before they existed keep their ids.
+  if (!profile.rope_frequencies.empty()) {
+    fields["rope_frequencies"] = absl::StrCat("[",
+                                              absl::StrJoin(profile.rope_frequencies, ",",
+                                                            [](std::string* out, double frequency) {
+                                                              absl::StrAppendFormat(out, "%.17g", frequency);
+                                                            }),
+                                              "]");
+  }
   return absl::StrCat("{",
                       absl::StrJoin(fields, ",",
                                     [](std::string* out, const auto& field) {
@@ -168,6 +194,8 @@ std::string EncodeProfile(const KvProfile& profile) {
   writer.U32(profile.sliding_window);
   writer.Bytes(profile.prompt_template);
   writer.Bytes(profile.codec);
+  writer.Varint(profile.rope_frequencies.size());
+  for (const double frequency : profile.rope_frequencies) writer.Double(frequency);
   return std::move(writer).Finish();
 }
 
@@ -192,6 +220,11 @@ absl::StatusOr<KvProfile> DecodeProfile(absl::string_view record, absl::string_v
   profile.sliding_window = reader.U32();
   profile.prompt_template = std::string(reader.Bytes());
   profile.codec = std::string(reader.Bytes());
+  const uint64_t frequencies = reader.version() == 1 ? 0 : reader.Varint();
+  if (frequencies > kMaxHeadDim) {
+    return absl::DataLossError(absl::StrCat(what, ": ", frequencies, " RoPE frequencies"));
+  }
+  for (uint64_t i = 0; i < frequencies; ++i) profile.rope_frequencies.push_back(reader.Double());
   RETURN_IF_ERROR(reader.status());
   if (!reader.AtEnd()) return absl::DataLossError(absl::StrCat(what, ": bytes follow the last field"));
   if (const absl::Status valid = ValidateProfile(profile); !valid.ok()) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "engine/kv/kv_test_database.h"
 
 namespace larder::kv {
@@ -85,11 +86,33 @@ TEST(ProfileId, IsPinned) {
 
 TEST(ProfileRecord, RoundTripsWithEveryFieldChanged) {
   for (const auto& [field, change] : Changes()) {
-    if (field == "codec") continue;  // no other is known
     KvProfile changed = SmallProfile();
     change(&changed);
     EXPECT_EQ(*DecodeProfile(EncodeProfile(changed), "profile"), changed) << field;
   }
+}
+
+TEST(ProfileId, DiffersWithRopeFrequencies) {
+  KvProfile scaled = SmallProfile();
+  scaled.rope_frequencies = {1, 0.1, 0.01, 0.001};
+  EXPECT_THAT(CanonicalProfile(scaled), HasSubstr("\"rope_frequencies\":[1,0.10000000000000001,0.01"));
+  EXPECT_NE(ProfileId(scaled), ProfileId(SmallProfile()));
+  KvProfile other = scaled;
+  other.rope_frequencies[3] = std::nextafter(0.001, 1);
+  EXPECT_NE(ProfileId(other), ProfileId(scaled));
+  EXPECT_EQ(*DecodeProfile(EncodeProfile(scaled), "profile"), scaled);
+}
+
+// What was written before there were rope_frequencies. Never regenerate to go green.
+TEST(ProfileRecord, ReadsRecordsOfVersion1) {
+  const std::string record = absl::HexStringToBytes(
+      "0105736d616c6c0272314066666666666666666666666666666666666666666666666666666666666666666666666666"
+      "666666666666666666666666666666666666666666666666666666036270650000010300000002000000080000000100"
+      "0000000088c340000000000001000000000003726177");
+  const auto profile = DecodeProfile(record, "profile");
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(*profile, SmallProfile());
+  EXPECT_EQ(ProfileId(*profile), "e510f7e1fba513c42b29dc410eccae2f922a1c41ea14e0483f6676cedb798255");
 }
 
 TEST(ProfileRecord, RefusesEveryTruncation) {
@@ -128,7 +151,24 @@ TEST(ProfileValidation, NamesTheFieldFoundAndExpected) {
       {[](KvProfile* p) { p->rope_scaling = std::string(65'537, 'x'); }, "rope_scaling is"},
       {[](KvProfile* p) { p->sliding_window = 0xffffffff; }, "sliding_window is"},
       {[](KvProfile* p) { p->prompt_template = std::string(65'537, 'x'); }, "prompt_template is"},
-      {[](KvProfile* p) { p->codec = "int8"; }, "codec is 'int8', expected 'raw'"},
+      {[](KvProfile* p) { p->codec = "int3"; }, "codec is 'int3', expected one of raw, int8, int4, mixed"},
+      {[](KvProfile* p) {
+         p->rope_frequencies = {1, 2, 3};
+       },
+       "rope_frequencies is 3 numbers, expected 4, one a pair"},
+      {[](KvProfile* p) {
+         p->rope_frequencies = {1, 2, std::nan(""), 3};
+       },
+       "rope_frequencies is nan"},
+      {[](KvProfile* p) {
+         p->rope_frequencies = {1, 2, -1, 3};
+       },
+       "rope_frequencies is -1"},
+      {[](KvProfile* p) {
+         p->rope_style = RopeStyle::kNone;
+         p->rope_frequencies = {1, 2, 3, 4};
+       },
+       "rope_frequencies is 4 numbers, expected none: the profile has no RoPE"},
   };
   EXPECT_TRUE(ValidateProfile(SmallProfile()).ok());
   for (const auto& [change, message] : cases) {

@@ -105,7 +105,7 @@ void PutOwners(const std::string& entry_key, absl::Span<const ChunkRef> chunks, 
 absl::StatusOr<SessionSubject> MakeSubject(KvContext* context, const KvPutRequest& request) {
   const KvKey& key = request.key;
   SessionSubject subject;
-  ASSIGN_OR_RETURN(subject.entry_key, EntryKey(key.tenant, key.profile_id, key.tokens));
+  ASSIGN_OR_RETURN(subject.entry_key, EntryKey(key));
   ASSIGN_OR_RETURN(subject.profile, context->profiles.Get(key.profile_id));
   const uint64_t layer_bytes = subject.profile->LayerBytes(key.tokens.size());
   if (layer_bytes > kMaxLayerBytes) {
@@ -113,12 +113,11 @@ absl::StatusOr<SessionSubject> MakeSubject(KvContext* context, const KvPutReques
                                                    layer_bytes, " bytes of K a layer, expected at most ",
                                                    kMaxLayerBytes));
   }
+  if (request.form.has_value())
+    RETURN_IF_ERROR(CheckForm(*request.form, *subject.profile, key.tokens.size()));
   ASSIGN_OR_RETURN(subject.owners, ResolveOwners(*context, key.tenant, request.owners));
+  ASSIGN_OR_RETURN(subject.header, HeaderFor(key));
   subject.header.codec = subject.profile->codec;
-  subject.header.profile_id = key.profile_id;
-  subject.header.tenant = key.tenant;
-  subject.header.token_count = static_cast<uint32_t>(key.tokens.size());
-  subject.header.tokens = EncodeTokens(key.tokens);
   return subject;
 }
 
@@ -129,7 +128,7 @@ absl::Status MakeRoom(const KvContext& context, const SessionSubject& subject, W
 }
 
 // Makes the layers durable, then the entry visible, durable and owned, in one write.
-absl::Status WriteEntry(KvContext* context, const SessionSubject& subject, std::vector<EntryLayer> layers) {
+absl::Status WriteEntry(KvContext* context, const SessionSubject& subject, PutExtents put) {
   RETURN_IF_ERROR(context->extents->Sync());
   const KeyLocks::Held chunks = LockChunks(context, subject.owners);
   ASSIGN_OR_RETURN(const std::vector<ChunkRef> owners, LiveOwners(*context, subject));
@@ -137,11 +136,10 @@ absl::Status WriteEntry(KvContext* context, const SessionSubject& subject, std::
   WriteBatch batch;
   RETURN_IF_ERROR(MakeRoom(*context, subject, &batch));
   const storage::ExtentOwner extent_owner{Table::kKvEntries, subject.entry_key};
-  for (const EntryLayer& layer : layers) {
-    context->extents->Reference(layer.k, extent_owner, &batch);
-    context->extents->Reference(layer.v, extent_owner, &batch);
+  Entry entry{subject.header, std::move(put.layers), std::move(put.sidecars)};
+  for (const storage::ExtentPointer& pointer : PointersOf(entry)) {
+    context->extents->Reference(pointer, extent_owner, &batch);
   }
-  Entry entry{subject.header, std::move(layers)};
   entry.header.created_ms = absl::ToUnixMillis(context->clock());
   batch.Put(Table::kKvEntries, subject.entry_key, EncodeEntry(std::move(entry)));
   batch.Count(Counter::kKvEntries, 1);
@@ -153,6 +151,9 @@ absl::Status WriteEntry(KvContext* context, const SessionSubject& subject, std::
 
 absl::StatusOr<KvPutHandle> KvPutter::Begin(const KvPutRequest& request) {
   ASSIGN_OR_RETURN(SessionSubject subject, MakeSubject(&context_, request));
+  ASSIGN_OR_RETURN(subject.encoder,
+                   LayerEncoder::Make(*subject.profile, subject.header.token_count, request.rotated_from));
+  subject.header.rotated_from = subject.encoder.kept_rotated();
   ExpireIdle();
   const auto session = std::make_shared<PutSession>(std::move(subject), context_.extents, context_.clock());
   ASSIGN_OR_RETURN(const KvPutHandle handle, Admit(session));
@@ -204,6 +205,11 @@ absl::Status KvPutter::Layer(KvPutHandle handle, uint32_t layer, absl::string_vi
   return session->PutLayer(layer, k, v, context_.clock());
 }
 
+absl::Status KvPutter::Sidecar(KvPutHandle handle, KvSidecarKind kind, absl::string_view bytes) {
+  ASSIGN_OR_RETURN(const SessionPtr session, Find(handle));
+  return session->PutSidecar(kind, bytes, context_.clock());
+}
+
 absl::Status KvPutter::Abort(KvPutHandle handle) {
   ASSIGN_OR_RETURN(const SessionPtr session, Find(handle));
   if (!session->Close()) {
@@ -216,8 +222,8 @@ absl::Status KvPutter::Abort(KvPutHandle handle) {
 
 absl::Status KvPutter::Commit(KvPutHandle handle) {
   ASSIGN_OR_RETURN(const SessionPtr session, Find(handle));
-  ASSIGN_OR_RETURN(std::vector<EntryLayer> layers, session->BeginCommit());
-  const absl::Status status = WriteEntry(&context_, session->subject(), std::move(layers));
+  ASSIGN_OR_RETURN(PutExtents put, session->BeginCommit());
+  const absl::Status status = WriteEntry(&context_, session->subject(), std::move(put));
   session->EndCommit(status.ok());
   Remove(handle, session.get());
   return status;

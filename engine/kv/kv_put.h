@@ -35,6 +35,7 @@ class KvPutter {
 
   absl::StatusOr<KvPutHandle> Begin(const KvPutRequest& request);
   absl::Status Layer(KvPutHandle handle, uint32_t layer, absl::string_view k, absl::string_view v);
+  absl::Status Sidecar(KvPutHandle handle, KvSidecarKind kind, absl::string_view bytes);
   // Where layers are missing the session stays open; any other failure ends it like an abort.
   absl::Status Commit(KvPutHandle handle);
   absl::Status Abort(KvPutHandle handle);

@@ -6,6 +6,8 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -244,6 +246,105 @@ TEST(KvPut, AddsOwnersToAnEntryThatIsThere) {
   EXPECT_FALSE(db.Hit(key));
 }
 
+TEST(KvPut, HoldsTheCallersFormAgainstTheProfile) {
+  TestDatabase db;
+  const KvForm good{.tokens = 16, .kv_heads = 2, .head_dim = 8, .dtype = KvDtype::kF16};
+  const std::vector<std::pair<std::function<void(KvForm*)>, std::string>> cases = {
+      {[](KvForm* f) { f->dtype = KvDtype::kBf16; }, "dtype of the tensors is bf16, expected f16"},
+      {[](KvForm* f) { f->tokens = 15; }, "tokens of the tensors is 15, expected 16"},
+      {[](KvForm* f) { f->kv_heads = 1; }, "kv_heads of the tensors is 1, expected 2"},
+      {[](KvForm* f) { f->head_dim = 16; }, "head_dim of the tensors is 16, expected 8"},
+  };
+  for (const auto& [change, message] : cases) {
+    KvPutRequest request{.key = db.Key(1), .owners = {}, .form = good};
+    change(&*request.form);
+    const auto handle = db.kv().PutBegin(request);
+    EXPECT_EQ(CodeOf(handle.status()), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(handle.status().message()), HasSubstr(message));
+  }
+  EXPECT_TRUE(db.kv().PutBegin({.key = db.Key(1), .owners = {}, .form = good}).ok());
+}
+
+TEST(KvPut, WantsAPositionWhereKIsKeptRotatedAndNoneWithoutRope) {
+  TestDatabase db;
+  KvProfile kept = SmallProfile(), none = SmallProfile();
+  kept.k_before_rope = false;
+  none.rope_style = RopeStyle::kNone;
+  const KvKey kept_key{"", *db.kv().RegisterProfile(kept), Tokens(1)};
+  const KvKey none_key{"", *db.kv().RegisterProfile(none), Tokens(1)};
+  const auto missing = db.kv().PutBegin({.key = kept_key, .owners = {}});
+  EXPECT_EQ(CodeOf(missing.status()), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(missing.status().message()), HasSubstr("rotated_from is missing"));
+  const auto extra = db.kv().PutBegin({.key = none_key, .owners = {}, .rotated_from = 7});
+  EXPECT_EQ(CodeOf(extra.status()), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(extra.status().message()), HasSubstr("rotated_from is 7, expected none"));
+  EXPECT_TRUE(db.kv().PutBegin({.key = kept_key, .owners = {}, .rotated_from = 0}).ok());
+  EXPECT_TRUE(db.kv().PutBegin({.key = none_key, .owners = {}}).ok());
+}
+
+TEST(KvPut, KeepsSidecarsBesideTheLayers) {
+  TestDatabase db;
+  const KvKey key = db.Key(1), bare = db.Key(2);
+  const std::string saliency(16 * 4, '\0'), attention = Payload(5'000, 1, 9, false);
+  const KvPutHandle handle = *db.kv().PutBegin({key, {db.AddChunk(1)}});
+  ASSERT_TRUE(db.kv().PutSidecar(handle, KvSidecarKind::kInterAttention, attention).ok());
+  ASSERT_TRUE(db.kv().PutSidecar(handle, KvSidecarKind::kSaliency, saliency).ok());
+  EXPECT_EQ(CodeOf(db.kv().PutSidecar(handle, KvSidecarKind::kSaliency, saliency)),
+            absl::StatusCode::kAlreadyExists);
+  ASSERT_TRUE(db.PutLayers(handle, key, 1).ok());
+  EXPECT_EQ(CodeOf(db.kv().GetSidecar(key, KvSidecarKind::kSaliency).status()), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(db.kv().PutCommit(handle).ok());
+  ASSERT_TRUE(db.Put(bare, 2).ok());
+  db.Reopen();
+  EXPECT_EQ(*db.kv().GetSidecar(key, KvSidecarKind::kSaliency), saliency);
+  EXPECT_EQ(*db.kv().GetSidecar(key, KvSidecarKind::kInterAttention), attention);
+  EXPECT_THAT(std::string(db.kv().GetSidecar(key, KvSidecarKind::kCentroids).status().message()),
+              HasSubstr("has no sidecar 2"));
+  EXPECT_EQ(CodeOf(db.kv().GetSidecar(bare, KvSidecarKind::kSaliency).status()), absl::StatusCode::kNotFound);
+  EXPECT_EQ(db.Difference(key, 1), "");
+  EXPECT_THAT(db.Problems(), IsEmpty());
+  ASSERT_TRUE(db.DeleteChunks({1}).ok());
+  EXPECT_TRUE(*db.kv().Delete(bare));
+  EXPECT_EQ(db.Count(storage::Counter::kExtents), 0);
+  EXPECT_EQ(db.extents().Stats().live_bytes, 0u);
+}
+
+TEST(KvPut, ADamagedSidecarDropsItsEntry) {
+  TestDatabase db;
+  const KvKey key = db.Key(1);
+  const KvPutHandle handle = *db.kv().PutBegin({key, {}});
+  ASSERT_TRUE(db.kv().PutSidecar(handle, KvSidecarKind::kCentroids, "centroids").ok());
+  ASSERT_TRUE(db.PutLayers(handle, key, 1).ok());
+  ASSERT_TRUE(db.kv().PutCommit(handle).ok());
+  db.Damage(db.Record(key)->sidecars[0].bytes);
+  const absl::Status status = db.kv().GetSidecar(key, KvSidecarKind::kCentroids).status();
+  EXPECT_EQ(CodeOf(status), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("sidecar 2"));
+  EXPECT_FALSE(db.Hit(key));
+  EXPECT_THAT(db.Problems(), IsEmpty());
+}
+
+TEST(KvPut, RefusesBadSidecarsAndForgetsThoseOfAnAbortedPut) {
+  TestDatabase db;
+  const KvPutHandle handle = *db.kv().PutBegin({db.Key(1), {}});
+  const std::string nan = std::string("\0\0\xc0\x7f", 4) + std::string(15 * 4, '\0');
+  for (const auto& [kind, bytes, message] : std::vector<std::tuple<KvSidecarKind, std::string, std::string>>{
+           {KvSidecarKind::kSaliency, std::string(60, 'x'), "has 60 bytes, expected 64, a float a token"},
+           {KvSidecarKind::kSaliency, nan, "saliency of token 0 is not finite"},
+           {KvSidecarKind::kCentroids, std::string((64 << 20) + 1, 'x'), "expected at most 67108864"},
+           {static_cast<KvSidecarKind>(3), "x", "sidecar 3, expected 0 to 2"}}) {
+    const absl::Status status = db.kv().PutSidecar(handle, kind, bytes);
+    EXPECT_EQ(CodeOf(status), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+  }
+  ASSERT_TRUE(db.kv().PutSidecar(handle, KvSidecarKind::kCentroids, "x").ok());
+  EXPECT_GT(db.extents().Stats().live_bytes, 0u);
+  ASSERT_TRUE(db.kv().PutAbort(handle).ok());
+  EXPECT_EQ(db.extents().Stats().live_bytes, 0u);
+  EXPECT_EQ(CodeOf(db.kv().PutSidecar(handle, KvSidecarKind::kSaliency, std::string(64, '\0'))),
+            absl::StatusCode::kNotFound);
+}
+
 TEST(KvCache, RefusesEverythingOnceClosed) {
   TestDatabase db;
   const KvKey key = db.Key(1);
@@ -253,6 +354,8 @@ TEST(KvCache, RefusesEverythingOnceClosed) {
   EXPECT_EQ(CodeOf(db.kv().PutCommit(handle)), closed);
   EXPECT_EQ(CodeOf(db.kv().PutBegin({key, {}}).status()), closed);
   EXPECT_EQ(CodeOf(db.kv().Get(key).status()), closed);
+  EXPECT_EQ(CodeOf(db.kv().Read({}, [](const KvLayerRead&) { return true; })), closed);
+  EXPECT_EQ(CodeOf(db.kv().GetSidecar(key, KvSidecarKind::kSaliency).status()), closed);
   EXPECT_EQ(CodeOf(db.kv().Lookup({&key, 1}).status()), closed);
   EXPECT_EQ(CodeOf(db.kv().RegisterProfile(SmallProfile()).status()), closed);
 }

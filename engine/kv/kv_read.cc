@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/kv/kv_drop.h"
 #include "engine/kv/kv_keys.h"
@@ -29,14 +30,33 @@ absl::Status CheckKeyCount(size_t found) {
   return absl::InvalidArgumentError(absl::StrCat("kv keys: found ", found, ", expected at most ", kMaxKeys));
 }
 
-EntryHeader MakeHeader(absl::string_view tenant, absl::string_view profile_id,
-                       absl::Span<const int32_t> tokens) {
+struct KeyView {
+  absl::string_view tenant, profile_id;
+  absl::Span<const int32_t> tokens;
+  const KvVariant& variant;
+};
+
+absl::StatusOr<EntryHeader> MakeHeader(const KeyView& key) {
   EntryHeader header;
-  header.profile_id = std::string(profile_id);
-  header.tenant = std::string(tenant);
-  header.token_count = static_cast<uint32_t>(tokens.size());
-  header.tokens = EncodeTokens(tokens);
+  header.variant = key.variant.kind;
+  header.profile_id = std::string(key.profile_id);
+  header.tenant = std::string(key.tenant);
+  header.token_count = static_cast<uint32_t>(key.tokens.size());
+  header.tokens = EncodeTokens(key.tokens);
+  ASSIGN_OR_RETURN(header.context, ContextBytes(key.variant));
   return header;
+}
+
+KeyView ViewOf(const KvKey& key) { return {key.tenant, key.profile_id, key.tokens, key.variant}; }
+
+// Which token is the first to differ.
+std::string TokenMismatch(const EntryHeader& found, const EntryHeader& expected) {
+  const auto theirs = DecodeTokens(found.tokens, found.token_count);
+  const auto ours = DecodeTokens(expected.tokens, expected.token_count);
+  if (!theirs.ok() || !ours.ok()) return "its tokens are malformed";
+  const size_t at = static_cast<size_t>(std::mismatch(theirs->begin(), theirs->end(), ours->begin()).first -
+                                        theirs->begin());
+  return absl::StrCat("token ", at, " is ", (*theirs)[at], ", expected ", (*ours)[at]);
 }
 
 absl::StatusOr<KvLookup> Judge(const absl::StatusOr<std::string>& record, const EntryHeader& expected) {
@@ -44,17 +64,13 @@ absl::StatusOr<KvLookup> Judge(const absl::StatusOr<std::string>& record, const 
   if (absl::IsNotFound(record.status()) || absl::IsDataLoss(record.status())) return answer;
   RETURN_IF_ERROR(record.status());
   const auto header = DecodeEntryHeader(*record, "kv entry");
-  if (!header.ok() || !SameSubject(*header, expected)) return answer;
+  if (!header.ok() || !Mismatch(*header, expected).empty()) return answer;
   answer.hit = true;
   answer.bytes = header->bytes;
   answer.tokens = header->token_count;
+  answer.rotated_from = header->rotated_from;
   return answer;
 }
-
-struct KeyView {
-  absl::string_view tenant, profile_id;
-  absl::Span<const int32_t> tokens;
-};
 
 absl::StatusOr<std::vector<KvLookup>> LookupAll(const KvContext& context, size_t count,
                                                 const std::function<KeyView(size_t)>& key_at) {
@@ -66,7 +82,7 @@ absl::StatusOr<std::vector<KvLookup>> LookupAll(const KvContext& context, size_t
     std::vector<std::string> entry_keys;
     for (size_t i = begin; i < end; ++i) {
       const KeyView key = key_at(i);
-      auto entry_key = EntryKey(key.tenant, key.profile_id, key.tokens);
+      auto entry_key = EntryKey(key.tenant, key.profile_id, key.tokens, key.variant);
       if (!entry_key.ok()) {
         return absl::InvalidArgumentError(absl::StrCat("key ", i, ": ", entry_key.status().message()));
       }
@@ -74,9 +90,8 @@ absl::StatusOr<std::vector<KvLookup>> LookupAll(const KvContext& context, size_t
     }
     const auto records = context.store->MultiGet(Table::kKvEntries, entry_keys);
     for (size_t i = begin; i < end; ++i) {
-      const KeyView key = key_at(i);
-      ASSIGN_OR_RETURN(KvLookup answer,
-                       Judge(records[i - begin], MakeHeader(key.tenant, key.profile_id, key.tokens)));
+      ASSIGN_OR_RETURN(const EntryHeader expected, MakeHeader(key_at(i)));
+      ASSIGN_OR_RETURN(KvLookup answer, Judge(records[i - begin], expected));
       answers.push_back(answer);
     }
   }
@@ -103,48 +118,27 @@ absl::Status Damaged(absl::string_view what, const absl::Status& why, const absl
                                 : absl::StrCat("; it could not be dropped: ", dropped.status().message())));
 }
 
-absl::Status CheckRange(const Entry& entry, absl::string_view entry_key, uint32_t first, uint32_t* count) {
-  const uint64_t layers = entry.layers.size();
-  const uint64_t end = *count == 0 ? layers : uint64_t{first} + *count;
-  if (first >= layers || end > layers) {
-    return absl::InvalidArgumentError(absl::StrCat(EntryName(entry_key), ": layers ", first, " to ",
-                                                   std::max<uint64_t>(end, first + 1ull) - 1,
-                                                   ", expected within 0 to ", layers - 1));
-  }
-  *count = static_cast<uint32_t>(end - first);
-  return absl::OkStatus();
-}
-
-// What reading one entry's extents came to.
-struct LayersRead {
-  std::vector<KvLayer> layers;
-  absl::Status status;    // OK, NotFound (a file is gone), DataLoss, or an error of the device
-  std::string where;      // "layer 3 K"
-  ExtentPointer pointer;  // of the extent that failed
+struct PickedRead {
+  std::vector<std::string> payloads;
+  absl::Status status;  // OK, NotFound (a file is gone), DataLoss, or an error of the device
+  std::string where;    // which failed
+  ExtentPointer failed;
 };
 
-LayersRead ReadLayers(const storage::ExtentStore& extents, const Entry& entry, uint32_t first,
-                      uint32_t count) {
-  std::vector<ExtentPointer> pointers;
-  for (uint32_t i = first; i < first + count; ++i) {
-    pointers.push_back(entry.layers[i].k);
-    pointers.push_back(entry.layers[i].v);
-  }
-  auto payloads = extents.Read(pointers);
-  LayersRead read;
+PickedRead ReadAll(const storage::ExtentStore& extents, const Picked& picked) {
+  auto payloads = extents.Read(picked.pointers);
+  PickedRead read;
   for (size_t i = 0; i < payloads.size(); ++i) {
     if (payloads[i].ok()) continue;
     // Damage outranks a file that is merely gone.
     if (!read.status.ok() && !absl::IsDataLoss(payloads[i].status())) continue;
     read.status = payloads[i].status();
-    read.where = absl::StrCat("layer ", first + i / 2, i % 2 == 0 ? " K" : " V");
-    read.pointer = pointers[i];
+    read.where = picked.names[i];
+    read.failed = picked.pointers[i];
     if (absl::IsDataLoss(read.status)) return read;
   }
   if (!read.status.ok()) return read;
-  for (uint32_t i = 0; i < count; ++i) {
-    read.layers.push_back({first + i, *std::move(payloads[2 * i]), *std::move(payloads[2 * i + 1])});
-  }
+  for (auto& payload : payloads) read.payloads.push_back(*std::move(payload));
   return read;
 }
 
@@ -156,12 +150,27 @@ absl::Status DropDamagedRecord(KvContext* context, const std::string& entry_key,
 
 }  // namespace
 
-EntryHeader HeaderFor(const KvKey& key) { return MakeHeader(key.tenant, key.profile_id, key.tokens); }
+absl::StatusOr<EntryHeader> HeaderFor(const KvKey& key) { return MakeHeader(ViewOf(key)); }
 
-bool SameSubject(const EntryHeader& found, const EntryHeader& expected) {
-  return found.variant == expected.variant && found.token_count == expected.token_count &&
-         found.tokens == expected.tokens && found.tenant == expected.tenant &&
-         found.profile_id == expected.profile_id;
+std::string Mismatch(const EntryHeader& found, const EntryHeader& expected) {
+  const auto text = [](absl::string_view field, absl::string_view is, absl::string_view should) {
+    return absl::StrCat(field, " is '", absl::CHexEscape(is), "', expected '", absl::CHexEscape(should), "'");
+  };
+  const auto number = [](absl::string_view field, uint64_t is, uint64_t should) {
+    return absl::StrCat(field, " is ", is, ", expected ", should);
+  };
+  if (found.tenant != expected.tenant) return text("tenant", found.tenant, expected.tenant);
+  if (found.profile_id != expected.profile_id) return text("profile", found.profile_id, expected.profile_id);
+  if (found.variant != expected.variant) {
+    return number("variant", static_cast<uint8_t>(found.variant), static_cast<uint8_t>(expected.variant));
+  }
+  if (found.context != expected.context) {
+    return text("context", absl::BytesToHexString(found.context), absl::BytesToHexString(expected.context));
+  }
+  if (found.token_count != expected.token_count) {
+    return number("token count", found.token_count, expected.token_count);
+  }
+  return found.tokens == expected.tokens ? "" : TokenMismatch(found, expected);
 }
 
 absl::StatusOr<Entry> ReadEntry(const storage::Store& store, absl::string_view entry_key,
@@ -170,7 +179,10 @@ absl::StatusOr<Entry> ReadEntry(const storage::Store& store, absl::string_view e
   if (absl::IsNotFound(record.status())) return Miss(entry_key);
   RETURN_IF_ERROR(record.status());
   ASSIGN_OR_RETURN(Entry entry, DecodeEntry(*record, EntryName(entry_key)));
-  if (!SameSubject(entry.header, expected)) return Miss(entry_key);
+  if (const std::string mismatch = Mismatch(entry.header, expected); !mismatch.empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        EntryName(entry_key), " is not there: what stands under its key is another's: ", mismatch));
+  }
   return entry;
 }
 
@@ -185,38 +197,39 @@ absl::StatusOr<bool> HasEntry(const storage::Store& store, absl::string_view ent
 absl::StatusOr<std::vector<KvLookup>> Lookup(const KvContext& context, absl::string_view tenant,
                                              absl::string_view profile_id,
                                              absl::Span<const std::vector<int32_t>> chunks) {
-  return LookupAll(context, chunks.size(), [&](size_t i) { return KeyView{tenant, profile_id, chunks[i]}; });
-}
-
-absl::StatusOr<std::vector<KvLookup>> Lookup(const KvContext& context, absl::Span<const KvKey> keys) {
-  return LookupAll(context, keys.size(), [&](size_t i) {
-    return KeyView{keys[i].tenant, keys[i].profile_id, keys[i].tokens};
+  const KvVariant none;
+  return LookupAll(context, chunks.size(), [&](size_t i) {
+    return KeyView{tenant, profile_id, chunks[i], none};
   });
 }
 
-absl::StatusOr<std::vector<KvLayer>> Get(KvContext* context, const KvKey& key, uint32_t first,
-                                         uint32_t count) {
-  ASSIGN_OR_RETURN(const std::string entry_key, EntryKey(key.tenant, key.profile_id, key.tokens));
-  const EntryHeader expected = HeaderFor(key);
-  Entry before;
+absl::StatusOr<std::vector<KvLookup>> Lookup(const KvContext& context, absl::Span<const KvKey> keys) {
+  return LookupAll(context, keys.size(), [&](size_t i) { return ViewOf(keys[i]); });
+}
+
+absl::StatusOr<Entry> ReadOrDrop(KvContext* context, const std::string& entry_key,
+                                 const EntryHeader& expected) {
+  auto entry = ReadEntry(*context->store, entry_key, expected);
+  if (absl::IsDataLoss(entry.status())) {
+    return DropDamagedRecord(context, entry_key, expected, entry.status());
+  }
+  return entry;
+}
+
+absl::StatusOr<std::vector<std::string>> ReadPicked(KvContext* context, const std::string& entry_key,
+                                                    const EntryHeader& expected, const Pick& pick) {
+  std::vector<ExtentPointer> before;
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    auto entry = ReadEntry(*context->store, entry_key, expected);
-    if (absl::IsDataLoss(entry.status())) {
-      return DropDamagedRecord(context, entry_key, expected, entry.status());
-    }
-    RETURN_IF_ERROR(entry.status());
-    uint32_t range = count;
-    RETURN_IF_ERROR(CheckRange(*entry, entry_key, first, &range));
-    LayersRead read = ReadLayers(*context->extents, *entry, first, range);
-    if (read.status.ok()) return std::move(read.layers);
-    // A file that is gone although the record still names it was lost, not collected.
-    const bool lost = absl::IsNotFound(read.status) && entry->layers == before.layers;
+    ASSIGN_OR_RETURN(const Entry entry, ReadOrDrop(context, entry_key, expected));
+    ASSIGN_OR_RETURN(const Picked picked, pick(entry));
+    PickedRead read = ReadAll(*context->extents, picked);
+    if (read.status.ok()) return std::move(read.payloads);
     if (!absl::IsDataLoss(read.status) && !absl::IsNotFound(read.status)) return read.status;
-    before = *std::move(entry);
+    // A file that is gone although the record still names it was lost, not collected.
+    const bool lost = absl::IsNotFound(read.status) && picked.pointers == before;
+    before = picked.pointers;
     if (absl::IsNotFound(read.status) && !lost) continue;
-    const auto holds = [&](const absl::StatusOr<Entry>& now) {
-      return now.ok() && Holds(*now, read.pointer);
-    };
+    const auto holds = [&](const absl::StatusOr<Entry>& now) { return now.ok() && Holds(*now, read.failed); };
     const auto dropped = DropDamaged(context, entry_key, holds, expected);
     if (dropped.ok() && !*dropped) continue;
     return Damaged(absl::StrCat(EntryName(entry_key), ": ", read.where), read.status, dropped);
@@ -225,12 +238,27 @@ absl::StatusOr<std::vector<KvLayer>> Get(KvContext* context, const KvKey& key, u
       absl::StrCat(EntryName(entry_key), " was moved ", kReadAttempts, " times while it was read"));
 }
 
+absl::StatusOr<std::string> GetSidecar(KvContext* context, const KvKey& key, KvSidecarKind kind) {
+  ASSIGN_OR_RETURN(const std::string entry_key, EntryKey(key));
+  ASSIGN_OR_RETURN(const EntryHeader expected, HeaderFor(key));
+  const auto pick = [&](const Entry& entry) -> absl::StatusOr<Picked> {
+    const std::string name = absl::StrCat("sidecar ", static_cast<int>(kind));
+    for (const EntrySidecar& sidecar : entry.sidecars) {
+      if (sidecar.kind == kind) return Picked{{sidecar.bytes}, {name}};
+    }
+    return absl::NotFoundError(absl::StrCat(EntryName(entry_key), " has no ", name));
+  };
+  ASSIGN_OR_RETURN(std::vector<std::string> read, ReadPicked(context, entry_key, expected, pick));
+  return std::move(read[0]);
+}
+
 absl::StatusOr<bool> Delete(KvContext* context, const KvKey& key) {
-  ASSIGN_OR_RETURN(const std::string entry_key, EntryKey(key.tenant, key.profile_id, key.tokens));
+  ASSIGN_OR_RETURN(const std::string entry_key, EntryKey(key));
+  ASSIGN_OR_RETURN(const EntryHeader expected, HeaderFor(key));
   const auto there = [](const absl::StatusOr<Entry>& now) {
     return now.ok() || absl::IsDataLoss(now.status());
   };
-  return DropDamaged(context, entry_key, there, HeaderFor(key));
+  return DropDamaged(context, entry_key, there, expected);
 }
 
 }  // namespace larder::kv

@@ -3,6 +3,8 @@
 #define LARDER_ENGINE_KV_KV_READ_H_
 
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,12 +20,14 @@ namespace larder::kv {
 
 inline constexpr size_t kMaxKeys = 65'536;  // of one Lookup or Plan
 
-// What a record must say to be a hit: tenant, profile and every token. The hash in the key is only
-// how it was found.
-EntryHeader HeaderFor(const KvKey& key);
-bool SameSubject(const EntryHeader& found, const EntryHeader& expected);
+// What a record must say to be a hit: tenant, profile, every token and the context. The hash in the key
+// is only how it was found.
+absl::StatusOr<EntryHeader> HeaderFor(const KvKey& key);
+// "", or the first field in which the two differ, with both values.
+std::string Mismatch(const EntryHeader& found, const EntryHeader& expected);
 
-// NotFound if there is none, or if it is another's. DataLoss if its record is damaged.
+// NotFound if there is none, or if it is another's: the message then names the field that differs.
+// DataLoss if its record is damaged.
 absl::StatusOr<Entry> ReadEntry(const storage::Store& store, absl::string_view entry_key,
                                 const EntryHeader& expected);
 // A damaged record is not an entry.
@@ -35,8 +39,21 @@ absl::StatusOr<std::vector<KvLookup>> Lookup(const KvContext& context, absl::str
                                              absl::string_view profile_id,
                                              absl::Span<const std::vector<int32_t>> chunks);
 absl::StatusOr<std::vector<KvLookup>> Lookup(const KvContext& context, absl::Span<const KvKey> keys);
-absl::StatusOr<std::vector<KvLayer>> Get(KvContext* context, const KvKey& key, uint32_t first,
-                                         uint32_t count);
+absl::StatusOr<std::string> GetSidecar(KvContext* context, const KvKey& key, KvSidecarKind kind);
+// Reads extents of one entry; NotFound is "the entry, or what was asked of it, is not there". `pick` says
+// which, and is asked again when garbage collection has moved them meanwhile. Damage drops the entry, and
+// the message of the DataLoss that tells of it begins with `what`.
+struct Picked {
+  std::vector<storage::ExtentPointer> pointers;
+  std::vector<std::string> names;  // for messages: "layer 3 K"
+};
+using Pick = std::function<absl::StatusOr<Picked>(const Entry& entry)>;
+absl::StatusOr<std::vector<std::string>> ReadPicked(KvContext* context, const std::string& entry_key,
+                                                    const EntryHeader& expected, const Pick& pick);
+// ReadEntry, which drops an entry whose record is damaged.
+absl::StatusOr<Entry> ReadOrDrop(KvContext* context, const std::string& entry_key,
+                                 const EntryHeader& expected);
+
 absl::StatusOr<bool> Delete(KvContext* context, const KvKey& key);
 
 }  // namespace larder::kv

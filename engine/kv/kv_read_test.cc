@@ -3,10 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <limits>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "engine/kv/kv_test_database.h"
 
 namespace larder::kv {
@@ -75,11 +80,87 @@ TEST(KvLookup, ComparesTokensAndDoesNotTrustTheHash) {
   ASSERT_TRUE(db.store().Write(std::move(batch)).ok());
   EXPECT_FALSE(db.Hit(key));
   EXPECT_EQ(db.kv().Get(key).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(
+      std::string(db.kv().Get(key).status().message()),
+      HasSubstr(absl::StrCat("is another's: token 15 is ", tokens.back(), ", expected ", key.tokens.back())));
   EXPECT_THAT(db.Problems(), ::testing::ElementsAre(HasSubstr("its tokens hash to")));
   ASSERT_TRUE(db.Put(key, 2).ok()) << "what is no entry must make room";
   EXPECT_EQ(db.Difference(key, 2), "");
   EXPECT_EQ(db.Count(storage::Counter::kKvEntries), 1);
   EXPECT_THAT(db.Problems(), IsEmpty());
+}
+
+TEST(KvLookup, NamesTheFieldInWhichARecordIsAnothers) {
+  TestDatabase db;
+  const std::vector<std::pair<std::function<void(EntryHeader*)>, std::string>> cases = {
+      {[](EntryHeader* h) { h->tenant = "mallory"; }, "tenant is 'mallory', expected ''"},
+      {[](EntryHeader* h) { h->profile_id = std::string(64, 'a'); }, "profile is 'aaaa"},
+      {[](EntryHeader* h) { h->token_count = 15, h->tokens = EncodeTokens(Tokens(1, 15)); },
+       "token count is 15, expected 16"},
+      {[](EntryHeader* h) { h->variant = KvVariantKind::kSourceSet, h->context = std::string(32, 'c'); },
+       "variant is 3, expected 0"},
+  };
+  for (const auto& [change, message] : cases) {
+    const KvKey key = db.Key(1);
+    ASSERT_TRUE(db.Put(key, 1).ok());
+    Entry entry = *db.Record(key);
+    change(&entry.header);
+    storage::WriteBatch batch;
+    batch.Put(storage::Table::kKvEntries, *EntryKey(key), EncodeEntry(entry));
+    ASSERT_TRUE(db.store().Write(std::move(batch)).ok());
+    EXPECT_FALSE(db.Hit(key)) << message;
+    const absl::Status status = db.kv().Get(key).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+  }
+}
+
+TEST(KvVariants, LieSideBySideAndAreNotTakenForOneAnother) {
+  TestDatabase db;
+  std::vector<KvKey> keys = {db.Key(1), db.Key(1), db.Key(1), db.Key(1)};
+  const std::string a = KvTokenHash(Tokens(2)), b = KvTokenHash(Tokens(3));
+  keys[1].variant = {KvVariantKind::kSharedPrefix, {a}};
+  keys[2].variant = {KvVariantKind::kOrderedPrefix, {a, b}};
+  keys[3].variant = {KvVariantKind::kSourceSet, {b, a}};
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(db.Put(keys[i], i, {db.AddChunk(i + 1)}).ok());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(db.Difference(keys[i], i), "") << i;
+  EXPECT_FALSE(db.Hit(keys[3]));
+  ASSERT_TRUE(db.Put(keys[3], 3).ok());
+  db.Reopen();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(db.Difference(keys[i], i), "") << i;
+  keys[3].variant.context = {a, b};
+  EXPECT_EQ(db.Difference(keys[3], 3), "") << "a set has no order";
+  EXPECT_THAT(db.Problems(), IsEmpty());
+  ASSERT_TRUE(db.DeleteChunks({2}).ok());
+  EXPECT_FALSE(db.Hit(keys[1]));
+  EXPECT_TRUE(*db.kv().Delete(keys[2]));
+  EXPECT_EQ(db.Difference(keys[0], 0), "");
+  EXPECT_EQ(db.Count(storage::Counter::kKvEntries), 2);
+  EXPECT_THAT(db.Problems(), IsEmpty());
+}
+
+// LMCache issue 4663: a new order of chunks that are there must find all of them and add nothing.
+TEST(KvReorder, ANewOrderOfTheSameChunksAddsNoKey) {
+  TestDatabase db;
+  std::vector<std::vector<int32_t>> chunks;
+  for (int i = 0; i < 14; ++i) chunks.push_back(Tokens(i, 20 + i));
+  std::mt19937 random(4663);
+  uint64_t misses = 0;
+  for (int order = 0; order < 20; ++order) {
+    std::shuffle(chunks.begin(), chunks.end(), random);
+    const KvPlan plan = *db.kv().Plan({"", db.profile_id(), chunks, 0});
+    for (size_t i = 0; i < chunks.size(); ++i) {
+      if (plan.items[i].hit) continue;
+      ++misses;
+      ASSERT_TRUE(db.Put({"", db.profile_id(), chunks[i]}, static_cast<int>(chunks[i].size())).ok());
+    }
+    EXPECT_EQ(db.Count(storage::Counter::kKvEntries), 14) << "order " << order;
+    EXPECT_EQ(db.Count(storage::Counter::kExtents), 14 * 6) << "order " << order;
+  }
+  EXPECT_EQ(misses, 14u);
+  for (const auto& chunk : chunks) {
+    EXPECT_EQ(db.Difference({"", db.profile_id(), chunk}, static_cast<int>(chunk.size())), "");
+  }
 }
 
 TEST(KvGet, ReadsAnyRangeOfLayers) {

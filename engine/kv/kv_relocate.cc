@@ -23,6 +23,11 @@ bool Replace(const ExtentPointer& from, const ExtentPointer& to, Entry* entry) {
       return true;
     }
   }
+  for (EntrySidecar& sidecar : entry->sidecars) {
+    if (!(sidecar.bytes == from)) continue;
+    sidecar.bytes = to;
+    return true;
+  }
   return false;
 }
 

@@ -1,19 +1,26 @@
 #include "engine/kv/kv_session.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "storage/status_macros.h"
 
 namespace larder::kv {
+namespace {
+
+constexpr const char* kDtypes[] = {"f32", "f16", "bf16"};
+
+}  // namespace
 
 PutSession::PutSession(SessionSubject subject, storage::ExtentStore* extents, absl::Time now)
     : subject_(std::move(subject)),
       extents_(extents),
       last_used_(now),
       slots_(subject_.profile->layers, Slot::kEmpty),
-      layers_(subject_.profile->layers) {}
+      extents_put_{.layers = std::vector<EntryLayer>(subject_.profile->layers), .sidecars = {}} {}
 
 absl::Status PutSession::PutLayer(uint32_t layer, absl::string_view k, absl::string_view v, absl::Time now) {
   const std::string name = EntryName(subject_.entry_key);
@@ -24,13 +31,62 @@ absl::Status PutSession::PutLayer(uint32_t layer, absl::string_view k, absl::str
   const uint64_t expected = subject_.profile->LayerBytes(subject_.header.token_count);
   for (const auto& [part, bytes] : {std::pair("K", k), std::pair("V", v)}) {
     if (bytes.size() != expected) {
-      return absl::InvalidArgumentError(absl::StrCat(name, ": layer ", layer, " ", part, " has ",
-                                                     bytes.size(), " bytes, expected ", expected, " (",
-                                                     subject_.header.token_count, " tokens)"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ": layer ", layer, " ", part, " has ", bytes.size(), " bytes, expected ",
+                       expected, " (", subject_.header.token_count, " tokens) in dtype ",
+                       absl::string_view(kDtypes[static_cast<int>(subject_.profile->dtype)])));
     }
   }
   RETURN_IF_ERROR(Claim(layer, now));
-  return Fill(layer, AppendBoth(k, v), now);
+  return Fill(layer, AppendBoth(layer, k, v), now);
+}
+
+absl::Status PutSession::CheckSidecar(KvSidecarKind kind, absl::string_view bytes) const {
+  const std::string name = absl::StrCat(EntryName(subject_.entry_key), ": sidecar ", static_cast<int>(kind));
+  if (kind > KvSidecarKind::kCentroids) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ", expected 0 to 2"));
+  }
+  if (bytes.size() > kMaxSidecarBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " has ", bytes.size(), " bytes, expected at most ", kMaxSidecarBytes));
+  }
+  const uint64_t expected = subject_.header.token_count * sizeof(float);
+  if (kind == KvSidecarKind::kSaliency && bytes.size() != expected) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " has ", bytes.size(), " bytes, expected ", expected, ", a float a token"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PutSession::PutSidecar(KvSidecarKind kind, absl::string_view bytes, absl::Time now) {
+  RETURN_IF_ERROR(CheckSidecar(kind, bytes));
+  auto saliency = std::make_shared<std::vector<float>>();
+  if (kind == KvSidecarKind::kSaliency) {
+    saliency->resize(subject_.header.token_count);
+    std::memcpy(saliency->data(), bytes.data(), bytes.size());
+    const auto bad =
+        std::find_if(saliency->begin(), saliency->end(), [](float s) { return !std::isfinite(s); });
+    if (bad != saliency->end()) {
+      return absl::InvalidArgumentError(absl::StrCat(EntryName(subject_.entry_key), ": saliency of token ",
+                                                     bad - saliency->begin(), " is not finite"));
+    }
+  }
+  ASSIGN_OR_RETURN(const storage::ExtentPointer appended, extents_->Append(bytes));
+  absl::MutexLock lock(&mu_);
+  last_used_ = std::max(last_used_, now);
+  std::vector<EntrySidecar>& sidecars = extents_put_.sidecars;
+  const auto place = std::find_if(sidecars.begin(), sidecars.end(),
+                                  [&](const EntrySidecar& sidecar) { return sidecar.kind >= kind; });
+  const bool twice = place != sidecars.end() && place->kind == kind;
+  if (state_ != State::kOpen || twice) {
+    extents_->Forget(appended);
+    if (state_ != State::kOpen) return NotOpen();
+    return absl::AlreadyExistsError(absl::StrCat(EntryName(subject_.entry_key), ": sidecar ",
+                                                 static_cast<int>(kind), " has already been put"));
+  }
+  sidecars.insert(place, {kind, appended});
+  if (kind == KvSidecarKind::kSaliency) saliency_ = std::move(saliency);
+  return absl::OkStatus();
 }
 
 absl::Status PutSession::NotOpen() const {
@@ -63,20 +119,36 @@ absl::Status PutSession::Fill(uint32_t layer, const absl::StatusOr<EntryLayer>& 
     return NotOpen();
   }
   slots_[layer] = Slot::kFilled;
-  layers_[layer] = *appended;
+  extents_put_.layers[layer] = *appended;
   return absl::OkStatus();
 }
 
-absl::StatusOr<EntryLayer> PutSession::AppendBoth(absl::string_view k, absl::string_view v) {
-  EntryLayer layer;
-  ASSIGN_OR_RETURN(layer.k, extents_->Append(k));
-  auto appended = extents_->Append(v);
-  if (!appended.ok()) {
-    extents_->Forget(layer.k);
-    return appended.status();
+absl::StatusOr<storage::ExtentPointer> PutSession::AppendOne(KvSide side, absl::string_view tensor) {
+  std::shared_ptr<const std::vector<float>> saliency;
+  {
+    absl::MutexLock lock(&mu_);
+    saliency = saliency_;
   }
-  layer.v = *appended;
-  return layer;
+  std::string buffer;
+  ASSIGN_OR_RETURN(
+      const absl::string_view payload,
+      subject_.encoder.Encode(side, tensor, saliency ? *saliency : absl::Span<const float>(), &buffer));
+  return extents_->Append(payload);
+}
+
+absl::StatusOr<EntryLayer> PutSession::AppendBoth(uint32_t layer, absl::string_view k, absl::string_view v) {
+  const auto describe = [&](const char* part, const absl::Status& status) {
+    return absl::Status(status.code(), absl::StrCat(EntryName(subject_.entry_key), ": layer ", layer, part,
+                                                    status.message()));
+  };
+  const auto k_appended = AppendOne(KvSide::kKey, k);
+  if (!k_appended.ok()) return describe(" K: ", k_appended.status());
+  const auto v_appended = AppendOne(KvSide::kValue, v);
+  if (!v_appended.ok()) {
+    extents_->Forget(*k_appended);
+    return describe(" V: ", v_appended.status());
+  }
+  return EntryLayer{*k_appended, *v_appended};
 }
 
 void PutSession::Forget(const EntryLayer& layer) {
@@ -84,7 +156,7 @@ void PutSession::Forget(const EntryLayer& layer) {
   extents_->Forget(layer.v);
 }
 
-absl::StatusOr<std::vector<EntryLayer>> PutSession::BeginCommit() {
+absl::StatusOr<PutExtents> PutSession::BeginCommit() {
   absl::MutexLock lock(&mu_);
   if (state_ != State::kOpen) return NotOpen();
   const auto missing = std::find_if(slots_.begin(), slots_.end(), [](Slot s) { return s != Slot::kFilled; });
@@ -95,7 +167,7 @@ absl::StatusOr<std::vector<EntryLayer>> PutSession::BeginCommit() {
                                                       missing - slots_.begin(), " is missing"));
   }
   state_ = State::kCommitting;
-  return layers_;
+  return extents_put_;
 }
 
 void PutSession::EndCommit(bool committed) {
@@ -106,8 +178,9 @@ void PutSession::EndCommit(bool committed) {
 
 void PutSession::ForgetAll() {
   for (size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i] == Slot::kFilled) Forget(layers_[i]);
+    if (slots_[i] == Slot::kFilled) Forget(extents_put_.layers[i]);
   }
+  for (const EntrySidecar& sidecar : extents_put_.sidecars) extents_->Forget(sidecar.bytes);
 }
 
 bool PutSession::CloseIfIdle(absl::Time deadline) {

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "engine/kv/kv_context.h"
 #include "engine/kv/kv_entry.h"
+#include "engine/kv/kv_payload.h"
 #include "storage/extent_store.h"
 
 namespace larder::kv {
@@ -29,8 +30,17 @@ struct SessionSubject {
   std::string entry_key;
   EntryHeader header;  // all but created_ms and bytes
   std::shared_ptr<const KvProfile> profile;
+  LayerEncoder encoder;
   std::vector<SessionOwner> owners;
 };
+
+// What a put has appended.
+struct PutExtents {
+  std::vector<EntryLayer> layers;      // by layer number
+  std::vector<EntrySidecar> sidecars;  // by kind
+};
+
+inline constexpr uint64_t kMaxSidecarBytes = 64 << 20;
 
 // Layers may come from many threads at once. Whatever was appended is forgotten unless the session
 // ends committed. Thread-safe.
@@ -41,12 +51,16 @@ class PutSession {
 
   const SessionSubject& subject() const { return subject_; }
 
-  // Checks layer and sizes, then appends K and V. AlreadyExists if the layer has come.
+  // Checks layer and sizes, then encodes and appends K and V, with no lock held. AlreadyExists if the
+  // layer has come.
   absl::Status PutLayer(uint32_t layer, absl::string_view k, absl::string_view v, absl::Time now);
 
-  // Every layer, if all have come; from then on the session takes no layer and is neither idle nor
+  // AlreadyExists if the kind has come. Saliency is a float a token, little endian, finite.
+  absl::Status PutSidecar(KvSidecarKind kind, absl::string_view bytes, absl::Time now);
+
+  // All that was put, if no layer is missing; from then on the session takes no layer and is neither idle nor
   // aborted until EndCommit, which ends it. FailedPrecondition naming what is missing.
-  absl::StatusOr<std::vector<EntryLayer>> BeginCommit();
+  absl::StatusOr<PutExtents> BeginCommit();
   // Forgets what was appended unless it has an owner now.
   void EndCommit(bool committed);
 
@@ -61,7 +75,9 @@ class PutSession {
 
   absl::Status Claim(uint32_t layer, absl::Time now);
   absl::Status Fill(uint32_t layer, const absl::StatusOr<EntryLayer>& appended, absl::Time now);
-  absl::StatusOr<EntryLayer> AppendBoth(absl::string_view k, absl::string_view v);
+  absl::StatusOr<EntryLayer> AppendBoth(uint32_t layer, absl::string_view k, absl::string_view v);
+  absl::StatusOr<storage::ExtentPointer> AppendOne(KvSide side, absl::string_view tensor);
+  absl::Status CheckSidecar(KvSidecarKind kind, absl::string_view bytes) const;
   void Forget(const EntryLayer& layer);
   void ForgetAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool CloseLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -73,7 +89,9 @@ class PutSession {
   State state_ ABSL_GUARDED_BY(mu_) = State::kOpen;
   absl::Time last_used_ ABSL_GUARDED_BY(mu_);
   std::vector<Slot> slots_ ABSL_GUARDED_BY(mu_);
-  std::vector<EntryLayer> layers_ ABSL_GUARDED_BY(mu_);
+  PutExtents extents_put_ ABSL_GUARDED_BY(mu_);
+  // Set once, before the layers that it is to serve.
+  std::shared_ptr<const std::vector<float>> saliency_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace larder::kv

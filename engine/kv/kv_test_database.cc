@@ -170,7 +170,7 @@ std::string TestDatabase::Difference(const KvKey& key, int seed) {
 }
 
 absl::StatusOr<Entry> TestDatabase::Record(const KvKey& key) const {
-  ASSIGN_OR_RETURN(const std::string entry_key, EntryKey(key.tenant, key.profile_id, key.tokens));
+  ASSIGN_OR_RETURN(const std::string entry_key, EntryKey(key));
   ASSIGN_OR_RETURN(const std::string record, store_->Get(Table::kKvEntries, entry_key));
   return DecodeEntry(record, "entry");
 }

@@ -73,10 +73,19 @@ class Verifier {
       Problem(name, ": its tokens hash to ", absl::BytesToHexString(TokenHash(*tokens)), ", expected ",
               absl::BytesToHexString(parts->token_hash));
     }
+    const std::string context_hash = header.context.empty() ? "" : Sha256(header.context);
+    if (header.variant != parts->variant || context_hash != parts->context_hash) {
+      Problem(name, ": its record says variant ", static_cast<int>(header.variant), " with context ",
+              absl::BytesToHexString(context_hash));
+    }
     CheckLayers(name, *parts, *entry);
     for (size_t i = 0; i < entry->layers.size(); ++i) {
       RETURN_IF_ERROR(CheckPointer(key, entry->layers[i].k, absl::StrCat(name, ": layer ", i, " K")));
       RETURN_IF_ERROR(CheckPointer(key, entry->layers[i].v, absl::StrCat(name, ": layer ", i, " V")));
+    }
+    for (const EntrySidecar& sidecar : entry->sidecars) {
+      RETURN_IF_ERROR(
+          CheckPointer(key, sidecar.bytes, absl::StrCat(name, ": sidecar ", static_cast<int>(sidecar.kind))));
     }
     return absl::OkStatus();
   }
@@ -94,6 +103,7 @@ class Verifier {
     if (entry.layers.size() != (*profile)->layers) {
       Problem(name, ": ", entry.layers.size(), " layers, expected ", (*profile)->layers);
     }
+    if (entry.header.codec != "raw") return;  // the codec knows its sizes
     const uint64_t expected = (*profile)->LayerBytes(entry.header.token_count);
     for (size_t i = 0; i < entry.layers.size(); ++i) {
       const EntryLayer& layer = entry.layers[i];

@@ -83,6 +83,17 @@ const std::vector<Case>& Cases() {
          entry.header.tokens = EncodeTokens(Tokens(5));
          batch->Put(Table::kKvEntries, row.entry_key, EncodeEntry(entry));
        }},
+      {"its record says variant 1 with context",
+       [](auto*, auto& row, Entry entry, WriteBatch* batch) {
+         entry.header.variant = KvVariantKind::kSharedPrefix;
+         entry.header.context = std::string(32, 'c');
+         batch->Put(Table::kKvEntries, row.entry_key, EncodeEntry(entry));
+       }},
+      {"sidecar 2 points to",
+       [](auto*, auto& row, Entry entry, WriteBatch* batch) {
+         entry.sidecars.push_back({KvSidecarKind::kCentroids, {66, 4096, 10, 0}});
+         batch->Put(Table::kKvEntries, row.entry_key, EncodeEntry(entry));
+       }},
       {"expected 15",
        [](auto*, auto& row, Entry entry, WriteBatch* batch) {
          entry.header.token_count = 15;

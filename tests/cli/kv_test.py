@@ -50,6 +50,35 @@ class KvTest(CliTest):
         _, err = run("kv", "put", out, "--tokens", "1,2,4", "--db", self.db, code=1)
         self.assertIn("its header names another profile or other tokens", err)
 
+    def test_parts(self):
+        self.put()
+        out = self.path("out.safetensors")
+        key = ("--profile", self.profile, "--tokens", "1,2,3")
+        whole = read_tensors(self.path("in.safetensors"))[0]
+        self.larder("kv", "get", out, *key, "--layers", "1:2", "--tokens-range", "1:", "--heads", "0:1")
+        tensors, header = read_tensors(out)
+        self.assertEqual(sorted(tensors), ["layers.1.k", "layers.1.v"])
+        self.assertEqual(tensors["layers.1.v"], whole["layers.1.v"][8:])  # 8 bytes a token
+        self.assertEqual(header["tokens"], "[2,3]")
+        for option, text, message in (("--layers", "2:3", "layers 2 to 2, expected within 0 to 1"),
+                                      ("--tokens-range", "0:4", "tokens 0 to 3, expected within 0 to 2"),
+                                      ("--heads", "1:2", "heads 1 to 1, expected within 0 to 0"),
+                                      ("--layers", "2:1", "expected BEGIN:END")):
+            _, err = run("kv", "get", out, *key, option, text, "--db", self.db, code=1)
+            self.assertIn(message, err)
+
+    def test_rotation(self):
+        self.put("1,2,3", "--rotated-from", "100")
+        out, again = self.path("out.safetensors"), self.path("again.safetensors")
+        key = ("--profile", self.profile, "--tokens", "1,2,3")
+        self.larder("kv", "get", out, *key, "--rotate-to", "40")
+        self.assertEqual(read_tensors(out)[1]["rotated_from"], "40")
+        self.larder("kv", "get", again, *key)
+        before = read_tensors(again)
+        self.assertNotIn("rotated_from", before[1])
+        self.assertNotEqual(before[0]["layers.0.k"], read_tensors(out)[0]["layers.0.k"])
+        self.assertEqual(before[0]["layers.0.v"], read_tensors(out)[0]["layers.0.v"])
+
     def test_lookup_and_plan(self):
         self.put()
         self.assertEqual(self.json("kv", "lookup", "--profile", self.profile, "--tokens", "1,2,3", "--tokens", "4,5"),

@@ -1,4 +1,5 @@
-// KV entries whose bytes follow from (id, value), so that a reader can tell a wrong byte.
+// KV entries whose bytes follow from (id, value), so that a reader can tell a wrong byte: raw ones and int4
+// ones, with sidecars.
 #ifndef LARDER_TESTS_SUPPORT_CRASH_KV_H_
 #define LARDER_TESTS_SUPPORT_CRASH_KV_H_
 
@@ -6,16 +7,21 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "larder/kv.h"
+#include "larder/kv_codec.h"
 
 namespace larder::testing {
 
-inline KvProfile CrashProfile() {
+inline constexpr const char* kCrashCodecs[] = {"raw", "int4"};
+
+inline KvProfile CrashProfile(const std::string& codec) {
   KvProfile profile;
   profile.model = "crash-test";
   profile.layers = 2;
   profile.kv_heads = 1;
   profile.head_dim = 64;
+  profile.codec = codec;
   return profile;
 }
 
@@ -27,27 +33,61 @@ inline KvKey CrashKey(const std::string& profile_id, const std::string& id, int6
   return key;
 }
 
+// Digits and letters, which as halves are finite.
 inline std::string CrashTensor(const KvKey& key, uint32_t layer, char which) {
-  const uint64_t bytes = CrashProfile().LayerBytes(key.tokens.size());
+  const uint64_t bytes = CrashProfile("raw").LayerBytes(key.tokens.size());
   std::string tensor;
   while (tensor.size() < bytes) tensor += which + std::to_string(layer) + std::to_string(key.tokens.back());
   tensor.resize(bytes);
   return tensor;
 }
 
+inline std::string CrashPayload(const std::string& codec, const KvKey& key, uint32_t layer, char which) {
+  const kv::KvTensorShape shape{
+      .tokens = static_cast<uint32_t>(key.tokens.size()), .heads = 1, .dim = 64, .dtype = KvDtype::kF16};
+  const kv::KvSide side = which == 'k' ? kv::KvSide::kKey : kv::KvSide::kValue;
+  return *kv::EncodeKv(codec, side, shape, CrashTensor(key, layer, which));
+}
+
+inline std::string CrashSidecar(const KvKey& key) {
+  return absl::StrCat("centroids of ", key.tokens.back(), std::string(key.tokens.back() % 10'000, 'c'));
+}
+
 // False if it was refused, as it may be when the document changed meanwhile.
-inline bool PutCrashKv(KvCache* kv, const std::string& profile_id, const std::string& id, int64_t value) {
-  KvPutRequest request;
-  request.key = CrashKey(profile_id, id, value);
-  request.owners = {{"docs", id, 0}};
-  const auto handle = kv->PutBegin(request);
+inline bool PutCrashKv(KvCache* kv, const std::string& codec, const KvKey& key, const std::string& id) {
+  const auto handle = kv->PutBegin({.key = key, .owners = {{"docs", id, 0}}});
   if (!handle.ok()) return false;
-  for (uint32_t layer = 0; layer < CrashProfile().layers; ++layer) {
-    const auto put = kv->PutLayer(*handle, layer, CrashTensor(request.key, layer, 'k'),
-                                  CrashTensor(request.key, layer, 'v'));
+  if (!kv->PutSidecar(*handle, KvSidecarKind::kCentroids, CrashSidecar(key)).ok()) return false;
+  for (uint32_t layer = 0; layer < CrashProfile(codec).layers; ++layer) {
+    const auto put = kv->PutLayer(*handle, layer, CrashTensor(key, layer, 'k'), CrashTensor(key, layer, 'v'));
     if (!put.ok()) return false;
   }
   return kv->PutCommit(*handle).ok();
+}
+
+// "", or what differs from what PutCrashKv put. Adds to `reads` what it has compared: K, V, sidecars.
+inline std::string CrashDifference(const KvCache& kv, const std::string& codec, const KvKey& key,
+                                   uint64_t* reads) {
+  std::string difference;
+  const KvReadRequest request{.key = key, .encoded = true};
+  uint32_t layers = 0;
+  const absl::Status status = kv.Read({&request, 1}, [&](const KvLayerRead& read) {
+    if (!read.status.ok()) {
+      difference = read.status.ToString();
+    } else if (read.k != CrashPayload(codec, key, read.layer, 'k') ||
+               read.v != CrashPayload(codec, key, read.layer, 'v')) {
+      difference = absl::StrCat("wrong bytes in layer ", read.layer);
+    }
+    ++layers;
+    *reads += 2;
+    return difference.empty();
+  });
+  if (!status.ok() || !difference.empty()) return absl::StrCat(status.ToString(), " ", difference);
+  if (layers != CrashProfile(codec).layers) return absl::StrCat(layers, " layers");
+  const auto sidecar = kv.GetSidecar(key, KvSidecarKind::kCentroids);
+  ++*reads;
+  if (!sidecar.ok()) return sidecar.status().ToString();
+  return *sidecar == CrashSidecar(key) ? "" : "wrong bytes in the sidecar";
 }
 
 }  // namespace larder::testing

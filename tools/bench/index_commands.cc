@@ -1,31 +1,13 @@
-#include <cstdlib>
-#include <filesystem>
 
 #include "tools/bench/ann.h"
 #include "tools/bench/codes.h"
 #include "tools/bench/commands.h"
 #include "tools/bench/kernels.h"
 #include "tools/bench/retrieval.h"
+#include "tools/bench/work_directory.h"
 
 namespace larder::tools {
 namespace {
-
-// A directory for databases: the given one, or one that is removed at the end.
-class WorkDirectory {
- public:
-  explicit WorkDirectory(std::string* path) {
-    if (!path->empty()) return;
-    std::string pattern = (std::filesystem::temp_directory_path() / "larder-bench-XXXXXX").string();
-    if (mkdtemp(pattern.data()) != nullptr) made_ = *path = pattern;
-  }
-  ~WorkDirectory() {
-    std::error_code error;
-    if (!made_.empty()) std::filesystem::remove_all(made_, error);
-  }
-
- private:
-  std::string made_;
-};
 
 void AnnOptionsOf(CLI::App* app, AnnOptions* o) {
   app->add_option("--base", o->base, "Rows to index: .npy (f2, f4), .fvecs or .fbin")->required();
@@ -75,14 +57,6 @@ void KernelsOptionsOf(CLI::App* app, KernelsOptions* o) {
   app->add_option("--passes", o->passes, "Over all kernels in turn; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
   app->add_option("--megabytes", o->megabytes, "Of codes in memory")->check(CLI::Range(1, 65'536))->capture_default_str();
   app->add_flag("--json", o->json, "One JSON line a kernel");
-}
-
-// With a directory that is gone afterwards, unless one was given.
-template <typename Options, absl::Status (*Run)(const Options&)>
-absl::Status InDirectory(const Options& given) {
-  Options options = given;
-  const WorkDirectory directory(&options.directory);
-  return Run(options);
 }
 
 }  // namespace

@@ -1,9 +1,28 @@
 #include "tools/bench/commands.h"
+#include "tools/bench/kv.h"
 #include "tools/bench/kv_codec.h"
 #include "tools/bench/kv_trace.h"
+#include "tools/bench/work_directory.h"
 
 namespace larder::tools {
 namespace {
+
+void KvOptionsOf(CLI::App* app, KvOptions* o) {
+  app->add_option("--sections", o->sections, "reorder, disk; all if absent")->delimiter(',');
+  app->add_option("--codec", o->codec)->check(CLI::IsMember({"raw", "int8", "int4", "mixed"}))->capture_default_str();
+  app->add_option("--tokens", o->tokens, "Of a chunk")->check(CLI::Range(1, 65'536))->capture_default_str();
+  app->add_option("--layers", o->layers)->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--heads", o->heads, "Of keys and values")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--dim", o->dim, "Of a head")->check(CLI::Range(2, 4'096))->capture_default_str();
+  app->add_option("--chunks", o->chunks, "Of a query, in a new order each time")->check(CLI::Range(1, 4'096))->capture_default_str();
+  app->add_option("--batches", o->batches)->check(CLI::Range(1, 100'000))->capture_default_str();
+  app->add_option("--queries", o->queries, "A batch; their median counts")->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--prefill-us", o->prefill_us_per_token, "What computing a token costs")->capture_default_str();
+  app->add_option("--passes", o->passes, "Over the disk; the median counts")->check(CLI::Range(1, 1'000))->capture_default_str();
+  app->add_option("--db", o->directory, "Where databases are made; a temporary directory if absent");
+  app->add_flag("--json", o->json, "JSON lines, the last a summary");
+  app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
+}
 
 void KvCodecOptionsOf(CLI::App* app, KvCodecOptions* o) {
   app->add_option("--tokens", o->tokens)->check(CLI::Range(1, 65'536))->capture_default_str();
@@ -32,6 +51,8 @@ void KvTraceOptionsOf(CLI::App* app, KvTraceOptions* o) {
 }  // namespace
 
 void AddKvCommands(BenchCommands* commands) {
+  commands->Add("kv", "The store of KV caches: chunks in new orders, entries from disk beside the bare disk", KvOptionsOf,
+                InDirectory<KvOptions, RunKv>);
   commands->Add("kv-codec", "KV payloads: size, error, GB/s into pages beside memcpy", KvCodecOptionsOf, RunKvCodec);
   commands->Add("kv-trace", "KV eviction policies on a request trace: tokens computed again", KvTraceOptionsOf,
                 RunKvTrace);

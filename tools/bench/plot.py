@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; codes or kv-trace."""
+"""plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; codes, kv or
+kv-trace."""
 import json
 import sys
 
@@ -16,6 +17,23 @@ def draw_codes(pyplot, rows):
     left.set(xscale="log", xlabel="bytes per vector", ylabel="recall@10")
     right.set(xscale="log", xlabel="million vectors scanned per second", ylabel="recall@10, no rerank")
     left.legend()
+    return figure
+
+
+def draw_kv(pyplot, rows):
+    """One panel a section: a line over x where its rows have one, else bars."""
+    sections = {}
+    for row in rows:
+        sections.setdefault(row["section"], []).append(row)
+    sections.pop("summary", None)
+    figure, panels = pyplot.subplots(1, len(sections), figsize=(6.5 * len(sections), 5.5), squeeze=False)
+    for axes, (name, lines) in zip(panels[0], sections.items()):
+        if "x" in lines[0]:
+            axes.plot([line["x"] for line in lines], [line["y"] for line in lines], "-o", markersize=3)
+            axes.set(xlabel=lines[0]["x_name"], ylabel=lines[0]["y_name"])
+        else:
+            axes.bar([line["name"] for line in lines], [line["value"] for line in lines])
+        axes.set(title=name, ylim=(0, None))
     return figure
 
 
@@ -37,7 +55,7 @@ def draw_kv_trace(pyplot, rows):
 
 
 def main():
-    draw = {"codes": draw_codes, "kv-trace": draw_kv_trace}
+    draw = {"codes": draw_codes, "kv": draw_kv, "kv-trace": draw_kv_trace}
     if len(sys.argv) != 4 or sys.argv[1] not in draw:
         raise SystemExit(__doc__)
     try:

@@ -74,6 +74,12 @@ absl::Status Convert(const Json& json, absl::string_view field, std::vector<floa
   return absl::OkStatus();
 }
 
+absl::Status Convert(const Json& json, absl::string_view field, std::vector<double>* out) {
+  if (!json.is_array()) return WrongType(field, "an array of numbers", json);
+  for (const Json& value : json) RETURN_IF_ERROR(Convert(value, field, &out->emplace_back()));
+  return absl::OkStatus();
+}
+
 absl::Status Convert(const Json& json, absl::string_view field,
                      std::map<std::string, std::vector<float>>* out) {
   if (!json.is_object()) return WrongType(field, "an object of space to numbers", json);
@@ -242,6 +248,7 @@ absl::StatusOr<KvProfile> KvProfileFromJson(const Json& json) {
                       .Take("head_dim", &profile.head_dim)
                       .Take("rope_style", &profile.rope_style)
                       .Take("rope_theta", &profile.rope_theta)
+                      .Take("rope_frequencies", &profile.rope_frequencies)
                       .Take("rotary_dim", &profile.rotary_dim)
                       .Take("rope_scaling", &profile.rope_scaling)
                       .Take("k_before_rope", &profile.k_before_rope)

@@ -64,6 +64,7 @@ TEST(Json, ProfileReadsBackAsItWasWritten) {
   profile.head_dim = 64;
   profile.rope_style = RopeStyle::kInterleaved;
   profile.k_before_rope = false;
+  profile.rope_frequencies = {1, 0.5};
   EXPECT_EQ(*KvProfileFromJson(ToJson(profile)), profile);
 }
 

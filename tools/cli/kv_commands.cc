@@ -1,5 +1,9 @@
 // kv profile, put, get, lookup, plan, delete.
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -20,7 +24,25 @@ struct KvArgs {
   std::vector<std::string> owners;  // COLLECTION/DOCUMENT#ORDINAL
   std::string register_file;
   uint32_t first = 0, count = 0, position = 0;
+  std::string layers, tokens_range, heads;  // A:B
+  std::optional<uint32_t> rotate_to, rotated_from;
 };
+
+// "2:5" is 2, 3 and 4; either end may be left out.
+absl::Status ParseRange(absl::string_view option, absl::string_view text, uint32_t* first, uint32_t* count) {
+  if (text.empty()) return absl::OkStatus();
+  const size_t colon = text.find(':');
+  uint32_t begin = 0, end = 0;
+  const absl::string_view from = text.substr(0, colon);
+  const absl::string_view to = colon == absl::string_view::npos ? "" : text.substr(colon + 1);
+  if (colon == absl::string_view::npos || (!from.empty() && !absl::SimpleAtoi(from, &begin)) ||
+      (!to.empty() && (!absl::SimpleAtoi(to, &end) || end <= begin))) {
+    return absl::InvalidArgumentError(absl::StrCat(option, " ", text, ": expected BEGIN:END, as 2:5 or 2:"));
+  }
+  *first = begin;
+  *count = to.empty() ? 0 : end - begin;
+  return absl::OkStatus();
+}
 
 // The token lists of --tokens, or of --tokens-file.
 absl::StatusOr<std::vector<std::vector<int32_t>>> TokenLists(const KvArgs& args) {
@@ -124,6 +146,11 @@ absl::StatusOr<KvKey> KeyOfFile(Session& session, const KvArgs& args) {
 absl::Status RunPut(Session& session, const KvArgs& args) {
   KvPutRequest request;
   ASSIGN_OR_RETURN(request.key, KeyOfFile(session, args));
+  request.rotated_from = args.rotated_from;
+  if (!request.rotated_from.has_value()) {
+    ASSIGN_OR_RETURN(const KvFile header, ReadKvFileHeader(args.tensors));
+    request.rotated_from = header.rotated_from;
+  }
   for (const std::string& text : args.owners) {
     ASSIGN_OR_RETURN(KvOwner owner, ParseOwner(text));
     request.owners.push_back(std::move(owner));
@@ -140,13 +167,33 @@ absl::Status RunPut(Session& session, const KvArgs& args) {
   return absl::OkStatus();
 }
 
+// The tokens that a read gives.
+std::vector<int32_t> Selected(const KvReadRequest& request) {
+  const auto& tokens = request.key.tokens;
+  const auto begin = tokens.begin() + std::min<ptrdiff_t>(request.first_token, std::ssize(tokens));
+  return {begin, request.tokens == 0 ? tokens.end()
+                                     : begin + std::min<ptrdiff_t>(request.tokens, tokens.end() - begin)};
+}
+
 absl::Status RunGet(Session& session, const KvArgs& args) {
-  ASSIGN_OR_RETURN(const KvKey key, OneKey(session, args));
+  KvReadRequest request{
+      .key = {}, .first_layer = args.first, .layers = args.count, .rotate_to = args.rotate_to};
+  ASSIGN_OR_RETURN(request.key, OneKey(session, args));
+  RETURN_IF_ERROR(ParseRange("--layers", args.layers, &request.first_layer, &request.layers));
+  RETURN_IF_ERROR(ParseRange("--tokens-range", args.tokens_range, &request.first_token, &request.tokens));
+  RETURN_IF_ERROR(ParseRange("--heads", args.heads, &request.first_head, &request.heads));
   ASSIGN_OR_RETURN(Backend * backend, session.Open());
-  ASSIGN_OR_RETURN(const KvProfile profile, backend->GetProfile(key.profile_id));
-  ASSIGN_OR_RETURN(const std::vector<KvLayer> layers, backend->GetKv(key, args.first, args.count));
-  RETURN_IF_ERROR(WriteKvFile(args.tensors, profile, key, layers));
-  const uint64_t bytes = 2 * layers.size() * profile.LayerBytes(key.tokens.size());
+  ASSIGN_OR_RETURN(const KvProfile profile, backend->GetProfile(request.key.profile_id));
+  ASSIGN_OR_RETURN(const std::vector<KvLayer> layers, backend->ReadKv(request));
+  KvFile header{request.key.profile_id, Selected(request), {}};
+  ASSIGN_OR_RETURN(const std::vector<KvLookup> found, backend->LookupKv({&request.key, 1}));
+  const bool turned = args.rotate_to.has_value() && profile.rope_style != RopeStyle::kNone;
+  header.rotated_from = turned ? args.rotate_to : found[0].rotated_from;
+  if (header.rotated_from.has_value()) *header.rotated_from += request.first_token;
+  const uint32_t heads = request.heads == 0 ? profile.kv_heads - request.first_head : request.heads;
+  RETURN_IF_ERROR(WriteKvFile(args.tensors, profile, header, heads, layers));
+  uint64_t bytes = 0;
+  for (const KvLayer& layer : layers) bytes += layer.k.size() + layer.v.size();
   session.Show(Json{{"file", args.tensors}, {"layers", layers.size()}, {"bytes", bytes}},
                absl::StrCat(args.tensors, ": ", layers.size(), " layers, ", HumanBytes(bytes), "\n"));
   return absl::OkStatus();
@@ -224,15 +271,31 @@ void AddPutAndGet(CLI::App& kv, Session& session, const std::shared_ptr<KvArgs>&
   put->add_option("--owner", args->owners, "The chunk that it belongs to and goes with; repeatable")
       ->allow_extra_args(false)
       ->type_name("COLLECTION/DOCUMENT#ORDINAL");
+  put->add_option(
+      "--rotated-from", args->rotated_from,
+      "K is rotated, its first token to this position; else it comes before RoPE, unless the file says");
   session.OnCall(put, [&session, args] { return RunPut(session, *args); });
 
-  CLI::App* get =
-      session.AddCommand(kv, "get", "Writes a chunk's tensors to a safetensors file",
-                         "larder kv get chunk.safetensors --profile 3f2a... --tokens 1,2,3 --db pantry");
+  CLI::App* get = session.AddCommand(
+      kv, "get", "Writes a chunk's tensors to a safetensors file",
+      "larder kv get chunk.safetensors --profile 3f2a... --tokens 1,2,3 --db pantry\n"
+      "  larder kv get half.safetensors --profile 3f2a... --tokens-file chunk.json --layers 0:8 "
+      "--heads 0:4 --rotate-to 512 --db pantry");
   get->add_option("tensors", args->tensors, "The file to write")->type_name("FILE")->required();
   AddKeyOptions(get, *args);
-  get->add_option("--first", args->first, "The first layer")->capture_default_str();
-  get->add_option("--count", args->count, "How many layers; 0 = all that follow")->capture_default_str();
+  CLI::Option* first = get->add_option("--first", args->first, "The first layer")->capture_default_str();
+  CLI::Option* count =
+      get->add_option("--count", args->count, "How many layers; 0 = all that follow")->capture_default_str();
+  get->add_option("--layers", args->layers, "Layers BEGIN to END - 1")
+      ->type_name("BEGIN:END")
+      ->excludes(first)
+      ->excludes(count);
+  get->add_option("--tokens-range", args->tokens_range, "Tokens of the chunk, by number")
+      ->type_name("BEGIN:END");
+  get->add_option("--heads", args->heads, "KV heads, as for one rank of a tensor-parallel split")
+      ->type_name("BEGIN:END");
+  get->add_option("--rotate-to", args->rotate_to, "Rotates K: the chunk's first token gets this position")
+      ->type_name("POSITION");
   session.OnCall(get, [&session, args] { return RunGet(session, *args); });
 }
 

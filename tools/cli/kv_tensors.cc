@@ -1,5 +1,8 @@
 #include "tools/cli/kv_tensors.h"
 
+#include <map>
+
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/safetensors.h"
@@ -55,6 +58,14 @@ absl::StatusOr<KvFile> ReadKvFileHeader(const std::string& path) {
   if (auto found = file.metadata().find("tokens"); found != file.metadata().end()) {
     ASSIGN_OR_RETURN(header.tokens, ParseTokens(found->second));
   }
+  if (auto found = file.metadata().find("rotated_from"); found != file.metadata().end()) {
+    uint32_t position = 0;
+    if (!absl::SimpleAtoi(found->second, &position)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": rotated_from is \"", found->second, "\", expected a position"));
+    }
+    header.rotated_from = position;
+  }
   return header;
 }
 
@@ -75,17 +86,19 @@ absl::StatusOr<std::vector<KvLayer>> ReadKvLayers(const std::string& path, const
   return layers;
 }
 
-absl::Status WriteKvFile(const std::string& path, const KvProfile& profile, const KvKey& key,
-                         absl::Span<const KvLayer> layers) {
+absl::Status WriteKvFile(const std::string& path, const KvProfile& profile, const KvFile& header,
+                         uint32_t heads, absl::Span<const KvLayer> layers) {
   std::vector<TensorView> tensors;
-  const std::vector<uint64_t> shape = Shape(profile, key.tokens.size());
+  const std::vector<uint64_t> shape = {header.tokens.size(), heads, profile.head_dim};
   for (const KvLayer& layer : layers) {
     tensors.push_back({TensorName(layer.layer, 'k'), DtypeName(profile.dtype), shape, layer.k});
     tensors.push_back({TensorName(layer.layer, 'v'), DtypeName(profile.dtype), shape, layer.v});
   }
-  return WriteSafetensors(
-      path, tensors,
-      {{"profile_id", key.profile_id}, {"tokens", absl::StrCat("[", absl::StrJoin(key.tokens, ","), "]")}});
+  std::map<std::string, std::string> metadata = {
+      {"profile_id", header.profile_id},
+      {"tokens", absl::StrCat("[", absl::StrJoin(header.tokens, ","), "]")}};
+  if (header.rotated_from.has_value()) metadata["rotated_from"] = absl::StrCat(*header.rotated_from);
+  return WriteSafetensors(path, tensors, metadata);
 }
 
 }  // namespace larder::tools

@@ -1,9 +1,10 @@
 // A KV entry as a safetensors file: tensors "layers.N.k" and "layers.N.v" of shape [tokens, kv_heads,
-// head_dim] in the profile's dtype, K before RoPE; the header's metadata holds "profile_id" and
-// "tokens". Pure but for the file; thread-safe.
+// head_dim] in the profile's dtype; the header's metadata holds "profile_id" and "tokens", and
+// "rotated_from" where K is rotated. Pure but for the file; thread-safe.
 #ifndef LARDER_TOOLS_CLI_KV_TENSORS_H_
 #define LARDER_TOOLS_CLI_KV_TENSORS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace larder::tools {
 struct KvFile {
   std::string profile_id;       // "" if the file does not say
   std::vector<int32_t> tokens;  // empty if the file does not say
+  std::optional<uint32_t> rotated_from;
 };
 
 absl::StatusOr<KvFile> ReadKvFileHeader(const std::string& path);
@@ -26,8 +28,9 @@ absl::StatusOr<KvFile> ReadKvFileHeader(const std::string& path);
 absl::StatusOr<std::vector<KvLayer>> ReadKvLayers(const std::string& path, const KvProfile& profile,
                                                   size_t token_count);
 
-absl::Status WriteKvFile(const std::string& path, const KvProfile& profile, const KvKey& key,
-                         absl::Span<const KvLayer> layers);
+// `header` names the tokens that the layers hold, which hold `heads` heads each.
+absl::Status WriteKvFile(const std::string& path, const KvProfile& profile, const KvFile& header,
+                         uint32_t heads, absl::Span<const KvLayer> layers);
 
 }  // namespace larder::tools
 

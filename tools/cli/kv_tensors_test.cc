@@ -38,8 +38,11 @@ class KvTensorsTest : public ::testing::Test {
 };
 
 TEST_F(KvTensorsTest, ReadsBackWhatItWrote) {
-  ASSERT_TRUE(WriteKvFile(path_, SmallProfile(), key_, SmallLayers()).ok());
+  ASSERT_TRUE(WriteKvFile(path_, SmallProfile(), {key_.profile_id, key_.tokens, 17}, SmallProfile().kv_heads,
+                          SmallLayers())
+                  .ok());
   const KvFile header = *ReadKvFileHeader(path_);
+  EXPECT_EQ(header.rotated_from, 17u);
   EXPECT_EQ(header.profile_id, "p1");
   EXPECT_THAT(header.tokens, ElementsAre(7, 8, 9));
   const std::vector<KvLayer> layers = *ReadKvLayers(path_, SmallProfile(), 3);
@@ -50,7 +53,9 @@ TEST_F(KvTensorsTest, ReadsBackWhatItWrote) {
 }
 
 TEST_F(KvTensorsTest, RefusesAnotherShapeOrType) {
-  ASSERT_TRUE(WriteKvFile(path_, SmallProfile(), key_, SmallLayers()).ok());
+  ASSERT_TRUE(WriteKvFile(path_, SmallProfile(), {key_.profile_id, key_.tokens, 17}, SmallProfile().kv_heads,
+                          SmallLayers())
+                  .ok());
   EXPECT_THAT(std::string(ReadKvLayers(path_, SmallProfile(), 4).status().message()),
               HasSubstr("tensor \"layers.0.k\": expected F16 [4, 1, 4], found F16 [3, 1, 4]"));
   KvProfile other = SmallProfile();
@@ -66,7 +71,9 @@ TEST_F(KvTensorsTest, RefusesAnotherShapeOrType) {
 TEST_F(KvTensorsTest, RefusesAMissingLayer) {
   std::vector<KvLayer> layers = SmallLayers();
   layers[1].layer = 5;
-  ASSERT_TRUE(WriteKvFile(path_, SmallProfile(), key_, layers).ok());
+  ASSERT_TRUE(
+      WriteKvFile(path_, SmallProfile(), {key_.profile_id, key_.tokens, 17}, SmallProfile().kv_heads, layers)
+          .ok());
   EXPECT_THAT(std::string(ReadKvLayers(path_, SmallProfile(), 3).status().message()),
               HasSubstr("no tensor \"layers.1.k\""));
 }

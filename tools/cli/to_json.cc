@@ -219,6 +219,7 @@ Json ToJson(const KvProfile& profile) {
           {"head_dim", profile.head_dim},
           {"rope_style", NameOf(profile.rope_style)},
           {"rope_theta", profile.rope_theta},
+          {"rope_frequencies", profile.rope_frequencies},
           {"rotary_dim", profile.rotary_dim},
           {"rope_scaling", profile.rope_scaling},
           {"k_before_rope", profile.k_before_rope},

@@ -99,7 +99,7 @@ class FakeBackend : public tools::Backend {
   absl::StatusOr<std::vector<std::string>> ListProfiles() override { return None(); }
   absl::Status PutKv(const KvPutRequest&, absl::Span<const KvLayer>) override { return None(); }
   absl::StatusOr<std::vector<KvLookup>> LookupKv(absl::Span<const KvKey>) override { return None(); }
-  absl::StatusOr<std::vector<KvLayer>> GetKv(const KvKey&, uint32_t, uint32_t) override { return None(); }
+  absl::StatusOr<std::vector<KvLayer>> ReadKv(const KvReadRequest&) override { return None(); }
   absl::StatusOr<KvPlan> PlanKv(const KvPlanRequest&) override { return None(); }
   absl::StatusOr<bool> DeleteKv(const KvKey&) override { return None(); }
   absl::StatusOr<DatabaseStats> Stats() override { return None(); }

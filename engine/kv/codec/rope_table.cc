@@ -60,7 +60,8 @@ absl::StatusOr<KvRope> RopeOf(const KvProfile& profile) {
     return absl::InvalidArgumentError(
         absl::StrCat("rope: rotary_dim ", rope.rotary_dim, " exceeds head_dim ", profile.head_dim));
   }
-  for (uint32_t i = 0; i < rope.rotary_dim / 2; ++i) {
+  rope.frequencies = profile.rope_frequencies;
+  for (uint32_t i = 0; i < rope.rotary_dim / 2 && profile.rope_frequencies.empty(); ++i) {
     rope.frequencies.push_back(std::pow(profile.rope_theta, -2.0 * i / rope.rotary_dim));
   }
   RETURN_IF_ERROR(CheckRope(rope));
