@@ -81,8 +81,12 @@ absl::Status DatabaseImpl::OpenStorage(absl::string_view path) {
     ASSIGN_OR_RETURN(const uint64_t vid, collection->ResolveChunk(tenant, owner.document_id, owner.ordinal));
     return ChunkRef{collection->record().id, vid};
   };
-  kv_ = std::make_unique<KvCache>(std::make_unique<KvCacheImpl>(services_.store.get(), services_.extents.get(),
-                                                                services_.clock, resolve));
+  std::shared_ptr<kv::KvPool> pool;
+  if (options_.kv_pool_bytes > 0) {
+    ASSIGN_OR_RETURN(pool, kv::KvPool::Create({.bytes = options_.kv_pool_bytes}));
+  }
+  kv_ = std::make_unique<KvCache>(std::make_unique<KvCacheImpl>(
+      services_.store.get(), services_.extents.get(), services_.clock, resolve, std::move(pool)));
   services_.kv = kv_->impl();
   services_.embedder = [this](const CollectionRecord& record) { return EmbedderOf(record); };
   return absl::OkStatus();
@@ -172,6 +176,7 @@ void DatabaseImpl::LookAfter() {
       if (collection->changes_since_snapshot() >= options_.snapshot_every) collection->TakeSnapshot().IgnoreError();
     }
     services_.kv->ExpireSessions();
+    services_.kv->ExpireLeases();
   }
 }
 

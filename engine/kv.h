@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "larder/kv_types.h"
+#include "larder/kv_view.h"
 #include "larder/options.h"
 
 namespace larder {
@@ -68,6 +69,10 @@ class KvCache {
   absl::Status Read(absl::Span<const KvReadRequest> requests, KvReadSink sink) const;
   // NotFound if there is no such entry, or none of its kind beside it.
   absl::StatusOr<std::string> GetSidecar(const KvKey& key, KvSidecarKind kind) const;
+  // One answer a key, in order: its entry in shared memory, brought there from disk if it has to be.
+  // Nothing is copied to the caller. NotFound on a miss, DataLoss as for Get, ResourceExhausted where
+  // all memory is held by views, FailedPrecondition without OpenOptions::kv_pool_bytes.
+  std::vector<absl::StatusOr<KvView>> Acquire(absl::Span<const KvKey> keys) const;
   // For the chunks of a prompt in order: what is here, where it goes, what it weighs.
   absl::StatusOr<KvPlan> Plan(const KvPlanRequest& request) const;
 

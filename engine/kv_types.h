@@ -107,6 +107,11 @@ struct KvLayer {
   std::string k, v;     // [token][kv_head][head_dim], the profile's dtype, little endian
 };
 
+// Likewise, seen in shared memory.
+struct KvLayerView {
+  absl::string_view k, v;  // as the profile's codec keeps them; 4 KiB aligned, mapped read-only
+};
+
 // One entry, or a part of it. A count of 0 = all that follow.
 struct KvReadRequest {
   KvKey key;

@@ -23,6 +23,9 @@ struct OpenOptions {
   uint64_t write_buffer_bytes = 64ull << 20;
   // Index snapshots are taken at close and after this many changed chunks.
   uint64_t snapshot_every = 1'000'000;
+  // Shared memory for KV entries, in which readers on this host see them without a copy: of all tenants
+  // together, at least 4 MiB. 0 = none.
+  uint64_t kv_pool_bytes = 0;
   absl::Duration expiry_sweep_interval = absl::Seconds(1);
   // Measure in the background which ef finds how much, once a graph is searched, and check some
   // answers (at most 1 % of the searches' time). Without it target_recall uses a wide ef.

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "larder/database.h"
 #include "rpc/fd_limit.h"
+#include "rpc/kv_socket.h"
 #include "rpc/server.h"
 #include "storage/status_macros.h"
 
@@ -20,6 +21,8 @@ namespace {
 
 struct Arguments {
   std::string database, port_file;
+  KvSocketOptions kv_socket;
+  uint64_t kv_pool_mib = 0;
   OpenOptions open;
   ServerOptions server;
   int64_t max_message_mib = 64;
@@ -50,6 +53,11 @@ void Declare(CLI::App* app, Arguments* arguments) {
                   "directory for backups; without it none are made");
   app->add_flag("--allow-http-embedder", arguments->server.allow_http_embedder,
                 "let clients name embedding endpoints, and the environment variable sent there as the key");
+  app->add_option("--kv-pool-mb", arguments->kv_pool_mib, "shared memory for KV entries, MiB; 0 = none")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 20))
+      ->capture_default_str();
+  app->add_option("--kv-socket", arguments->kv_socket.path,
+                  "Unix socket for processes of this user that read KV from shared memory (needs --kv-pool-mb)");
   app->add_option("--model-dir", arguments->open.model_dir, "where all-MiniLM-L6-v2 lies");
 }
 
@@ -83,6 +91,10 @@ absl::Status ServeUntilSignal(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
                    Database::Open(arguments.database, arguments.open));
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server, Server::Start(database.get(), arguments.server));
+  std::unique_ptr<KvSocket> kv_socket;
+  if (!arguments.kv_socket.path.empty()) {
+    ASSIGN_OR_RETURN(kv_socket, KvSocket::Start(&database->kv(), arguments.kv_socket));
+  }
   if (!arguments.port_file.empty()) RETURN_IF_ERROR(WriteAddress(arguments.port_file, server->address()));
   std::printf("listening on %s\n", server->address().c_str());
   std::fflush(stdout);
@@ -90,6 +102,7 @@ absl::Status ServeUntilSignal(const Arguments& arguments) {
   sigwait(&signals, &received);
   std::fprintf(stderr, "larderd: signal %d, stopping\n", received);
   server->Stop();
+  kv_socket = nullptr;
   return database->Close();
 }
 
@@ -102,6 +115,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 1;
   }
+  arguments.open.kv_pool_bytes = arguments.kv_pool_mib << 20;
   arguments.server.max_message_bytes = arguments.max_message_mib << 20;
   const absl::Status status = ServeUntilSignal(arguments);
   if (status.ok()) return 0;

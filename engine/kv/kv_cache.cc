@@ -50,6 +50,9 @@ absl::Status KvCache::Read(absl::Span<const KvReadRequest> requests, KvReadSink 
 absl::StatusOr<std::string> KvCache::GetSidecar(const KvKey& key, KvSidecarKind kind) const {
   return impl_->GetSidecar(key, kind);
 }
+std::vector<absl::StatusOr<KvView>> KvCache::Acquire(absl::Span<const KvKey> keys) const {
+  return impl_->Acquire(keys);
+}
 absl::StatusOr<KvPlan> KvCache::Plan(const KvPlanRequest& request) const { return impl_->Plan(request); }
 absl::StatusOr<bool> KvCache::Delete(const KvKey& key) { return impl_->Delete(key); }
 

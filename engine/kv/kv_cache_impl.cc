@@ -6,13 +6,15 @@
 #include "engine/kv/kv_read.h"
 #include "engine/kv/kv_relocate.h"
 #include "engine/kv/kv_stream.h"
+#include "engine/kv/kv_shared.h"
 #include "storage/status_macros.h"
 
 namespace larder {
 
 KvCacheImpl::KvCacheImpl(storage::Store* store, storage::ExtentStore* extents,
-                         std::function<absl::Time()> clock, ChunkResolver resolve)
-    : context_(store, extents, std::move(clock), std::move(resolve)) {}
+                         std::function<absl::Time()> clock, ChunkResolver resolve,
+                         std::shared_ptr<kv::KvPool> pool)
+    : context_(store, extents, std::move(clock), std::move(resolve), std::move(pool)) {}
 
 absl::Status KvCacheImpl::CheckOpen() const {
   return open_ ? absl::OkStatus() : absl::FailedPreconditionError("the KV cache is closed");
@@ -55,6 +57,27 @@ absl::StatusOr<uint64_t> KvCacheImpl::Verify(const storage::Snapshot* snapshot, 
 size_t KvCacheImpl::ExpireSessions() {
   absl::ReaderMutexLock lock(&open_mu_);
   return open_ ? putter_.ExpireIdle() : 0;
+}
+
+void KvCacheImpl::ExpireLeases() {
+  if (context_.pool != nullptr) context_.pool->ExpireLeases();
+}
+
+absl::StatusOr<kv::PoolGrant> KvCacheImpl::AcquireGrant(kv::ClientId client, const KvKey& key) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  RETURN_IF_ERROR(CheckOpen());
+  return kv::AcquireGrant(&context_, client, key);
+}
+
+std::vector<absl::StatusOr<KvView>> KvCacheImpl::Acquire(absl::Span<const KvKey> keys) {
+  absl::ReaderMutexLock lock(&open_mu_);
+  std::vector<absl::StatusOr<KvView>> views;
+  views.reserve(keys.size());
+  const absl::Status open = CheckOpen();
+  for (const KvKey& key : keys) {
+    views.push_back(open.ok() ? kv::AcquireView(&context_, key) : absl::StatusOr<KvView>(open));
+  }
+  return views;
 }
 
 absl::StatusOr<std::string> KvCacheImpl::RegisterProfile(const KvProfile& profile) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "engine/kv/kv_put.h"
 #include "engine/kv/kv_verify.h"
 #include "larder/kv_types.h"
+#include "larder/kv_view.h"
 #include "storage/extent_store.h"
 #include "storage/store.h"
 
@@ -27,7 +29,7 @@ namespace larder {
 class KvCacheImpl {
  public:
   KvCacheImpl(storage::Store* store, storage::ExtentStore* extents, std::function<absl::Time()> clock,
-              ChunkResolver resolve);
+              ChunkResolver resolve, std::shared_ptr<kv::KvPool> pool = nullptr);
   ~KvCacheImpl() { Close(); }
 
   // Adds to `batch`, which deletes these chunks, the removal of their KV: their owner rows, and every
@@ -49,6 +51,11 @@ class KvCacheImpl {
 
   // Aborts puts that have been idle for ten minutes; PutBegin does so too. Returns how many.
   size_t ExpireSessions();
+  // Ends leases of shared memory that are over.
+  void ExpireLeases();
+  // A lease for a process that reads shared memory itself. FailedPrecondition without a pool.
+  absl::StatusOr<kv::PoolGrant> AcquireGrant(kv::ClientId client, const KvKey& key);
+  const std::shared_ptr<kv::KvPool>& pool() const { return context_.pool; }  // may be null
 
   // Waits for calls in flight and aborts open puts; from then on every call answers
   // FailedPrecondition. Guards must have been let go. Idempotent.
@@ -68,6 +75,7 @@ class KvCacheImpl {
   absl::StatusOr<std::vector<KvLayer>> Get(const KvKey& key, uint32_t first, uint32_t count);
   absl::Status Read(absl::Span<const KvReadRequest> requests, KvReadSink sink);
   absl::StatusOr<std::string> GetSidecar(const KvKey& key, KvSidecarKind kind);
+  std::vector<absl::StatusOr<KvView>> Acquire(absl::Span<const KvKey> keys);
   absl::StatusOr<KvPlan> Plan(const KvPlanRequest& request) const;
   absl::StatusOr<bool> Delete(const KvKey& key);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -11,6 +12,7 @@
 #include "absl/time/time.h"
 #include "engine/kv/kv_locks.h"
 #include "engine/kv/kv_profile.h"
+#include "engine/kv/pool/kv_pool.h"
 #include "larder/kv_types.h"
 #include "storage/extent_store.h"
 #include "storage/store.h"
@@ -36,17 +38,19 @@ namespace kv {
 // until the write has returned.
 struct KvContext {
   KvContext(storage::Store* store, storage::ExtentStore* extents, std::function<absl::Time()> clock,
-            ChunkResolver resolve)
+            ChunkResolver resolve, std::shared_ptr<KvPool> pool = nullptr)
       : store(store),
         extents(extents),
         clock(std::move(clock)),
         resolve(std::move(resolve)),
+        pool(std::move(pool)),
         profiles(store) {}
 
   storage::Store* const store;
   storage::ExtentStore* const extents;
   const std::function<absl::Time()> clock;
   const ChunkResolver resolve;
+  const std::shared_ptr<KvPool> pool;  // shared memory; null if there is none
   ProfileCatalog profiles;
   KeyLocks chunk_locks;  // keys: ChunkOwnersPrefix
   KeyLocks entry_locks;  // keys: entry keys

@@ -63,6 +63,7 @@ absl::StatusOr<std::vector<OwnerRow>> ReadOwners(const storage::Store& store, ab
 }
 
 absl::Status DropEntry(const KvContext& context, absl::string_view entry_key, WriteBatch* batch) {
+  if (context.pool != nullptr) context.pool->Drop(entry_key);  // at once: its lock keeps it from coming back
   ASSIGN_OR_RETURN(const std::vector<OwnerRow> owners, ReadOwners(*context.store, entry_key));
   for (const OwnerRow& owner : owners) DeleteOwner(owner, batch);
   const auto record = context.store->Get(Table::kKvEntries, entry_key);

@@ -139,6 +139,22 @@ absl::StatusOr<std::string> EntryKey(absl::string_view tenant, absl::string_view
   return key;
 }
 
+absl::StatusOr<std::string> EntryKeyOfHash(absl::string_view tenant, absl::string_view profile_id,
+                                           absl::string_view token_hash) {
+  RETURN_IF_ERROR(ValidateTenant(tenant));
+  ASSIGN_OR_RETURN(const std::string profile, ProfileBytes(profile_id));
+  if (token_hash.size() != kHashBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token hash has ", token_hash.size(), " bytes, expected ", kHashBytes));
+  }
+  std::string key;
+  key.reserve(tenant.size() + 2 + 2 * kHashBytes + 1);
+  storage::AppendKeyString(tenant, &key);
+  absl::StrAppend(&key, profile, token_hash);
+  key.push_back(static_cast<char>(KvVariantKind::kNone));
+  return key;
+}
+
 absl::StatusOr<EntryKeyParts> ParseEntryKey(absl::string_view entry_key) {
   EntryKeyParts parts;
   absl::string_view rest = entry_key;

@@ -45,6 +45,9 @@ absl::StatusOr<std::string> ContextBytes(const KvVariant& variant);
 absl::StatusOr<std::string> EntryKey(absl::string_view tenant, absl::string_view profile_id,
                                      absl::Span<const int32_t> tokens, const KvVariant& variant = {});
 absl::StatusOr<std::string> EntryKey(const KvKey& key);
+// Of an entry without context, whose tokens are known by their hash only.
+absl::StatusOr<std::string> EntryKeyOfHash(absl::string_view tenant, absl::string_view profile_id,
+                                           absl::string_view token_hash);
 
 struct EntryKeyParts {
   std::string tenant;

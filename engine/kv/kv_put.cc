@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/kv/kv_drop.h"
 #include "engine/kv/kv_read.h"
+#include "engine/kv/kv_shared.h"
 #include "storage/status_macros.h"
 
 namespace larder::kv {
@@ -226,6 +227,9 @@ absl::Status KvPutter::Commit(KvPutHandle handle) {
   const absl::Status status = WriteEntry(&context_, session->subject(), std::move(put));
   session->EndCommit(status.ok());
   Remove(handle, session.get());
+  if (status.ok() && context_.pool != nullptr) {  // who put it will read it soon
+    Promote(&context_, session->subject().entry_key, session->subject().header).IgnoreError();
+  }
   return status;
 }
 

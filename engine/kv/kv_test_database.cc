@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/kv/kv_entry.h"
 #include "engine/kv/kv_keys.h"
+#include "engine/kv/pool/lru_for_test.h"
 #include "storage/coding.h"
 #include "storage/extent_format.h"
 #include "storage/status_macros.h"
@@ -63,7 +64,8 @@ std::string Payload(uint64_t bytes, int seed, uint32_t layer, bool is_v) {
   return payload;
 }
 
-TestDatabase::TestDatabase(uint64_t extent_file_bytes) : extent_file_bytes_(extent_file_bytes) {
+TestDatabase::TestDatabase(uint64_t extent_file_bytes, uint64_t pool_bytes)
+    : extent_file_bytes_(extent_file_bytes), pool_bytes_(pool_bytes) {
   Open();
   profile_id_ = Must(kv().RegisterProfile(SmallProfile()));
 }
@@ -81,8 +83,13 @@ void TestDatabase::Open() {
   const auto clock = [this] {
     return absl::FromUnixSeconds(1'700'000'000) + absl::Milliseconds(offset_ms_.load());
   };
-  kv_ =
-      std::make_unique<KvCache>(std::make_unique<KvCacheImpl>(store_.get(), extents_.get(), clock, resolve));
+  std::shared_ptr<KvPool> pool;
+  if (pool_bytes_ > 0) {
+    pool = Must(KvPool::Create(
+        {.bytes = pool_bytes_, .clock = clock, .policy = [] { return std::make_unique<LruForTest>(); }}));
+  }
+  kv_ = std::make_unique<KvCache>(
+      std::make_unique<KvCacheImpl>(store_.get(), extents_.get(), clock, resolve, std::move(pool)));
 }
 
 void TestDatabase::Close() {

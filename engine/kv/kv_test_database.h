@@ -32,7 +32,7 @@ std::string Payload(uint64_t bytes, int seed, uint32_t layer, bool is_v);
 
 class TestDatabase {
  public:
-  explicit TestDatabase(uint64_t extent_file_bytes = 1 << 20);
+  explicit TestDatabase(uint64_t extent_file_bytes = 1 << 20, uint64_t pool_bytes = 0);
   ~TestDatabase() { Close(); }
 
   storage::Store& store() { return *store_; }
@@ -70,7 +70,7 @@ class TestDatabase {
   void Open();
   void Close();
 
-  const uint64_t extent_file_bytes_;
+  const uint64_t extent_file_bytes_, pool_bytes_;
   storage::TestDirectory directory_;
   std::string name_ = "db";
   std::atomic<int64_t> offset_ms_ = 0;
