@@ -125,14 +125,58 @@ absl::StatusOr<PoolGrant> AcquireGrant(KvContext* context, ClientId client, cons
       absl::StrCat(EntryName(entry_key), " was evicted ", kAttempts, " times while it was acquired"));
 }
 
-absl::StatusOr<KvView> AcquireView(KvContext* context, const KvKey& key) {
-  ASSIGN_OR_RETURN(PoolGrant grant, AcquireGrant(context, kThisProcess, key));
+namespace {
+
+absl::StatusOr<KvView> ViewOf(const std::shared_ptr<KvPool>& pool, PoolGrant grant) {
   auto payloads = grant.segment->map().Payloads(grant.place, 2 * grant.layers);
   if (!payloads.ok()) {
-    context->pool->Release(kThisProcess, grant.lease).IgnoreError();
+    pool->Release(kThisProcess, grant.lease).IgnoreError();
     return payloads.status();
   }
-  return KvView(std::make_shared<const KvView::State>(context->pool, std::move(grant), *std::move(payloads)));
+  return KvView(std::make_shared<const KvView::State>(pool, std::move(grant), *std::move(payloads)));
+}
+
+}  // namespace
+
+absl::StatusOr<KvView> AcquireView(KvContext* context, const KvKey& key) {
+  ASSIGN_OR_RETURN(PoolGrant grant, AcquireGrant(context, kThisProcess, key));
+  return ViewOf(context->pool, std::move(grant));
+}
+
+SharedEntry::SharedEntry(KvContext* context, const std::string& entry_key, const Entry& entry,
+                         const EntryHeader& expected, bool whole) {
+  if (context->pool == nullptr) return;
+  auto grant = context->pool->Acquire(kThisProcess, entry_key, expected);
+  if (grant.ok()) {
+    auto view = ViewOf(context->pool, *std::move(grant));
+    // The reader goes by the record that it has: a later version of the entry may be kept otherwise.
+    const bool same = view.ok() && view->layers() == entry.layers.size() && view->codec() == entry.header.codec &&
+                      view->rotated_from() == entry.header.rotated_from;
+    if (same) view_ = *std::move(view);
+    return;
+  }
+  if (!whole) return;
+  pointers_ = LayersOf(entry).pointers;
+  auto fill = ReserveFor(context, entry_key, entry.header, pointers_);
+  if (fill.ok()) fill_.emplace(*std::move(fill));
+}
+
+void SharedEntry::Keep(uint32_t layer, absl::string_view k, absl::string_view v) {
+  if (!fill_.has_value()) return;
+  if (k.size() != pointers_[2 * layer].length || v.size() != pointers_[2 * layer + 1].length) {
+    fill_.reset();  // it was replaced while it was read
+    return;
+  }
+  fill_->Write(2 * layer, k);
+  fill_->Write(2 * layer + 1, v);
+  ++kept_;
+}
+
+void SharedEntry::Publish(KvContext* context, const std::string& entry_key, const EntryHeader& expected) {
+  if (!fill_.has_value() || 2 * kept_ != pointers_.size()) return;
+  // An entry that changed meanwhile is not published; its next reader brings it.
+  PublishIfCurrent(context, entry_key, expected, pointers_, *std::move(fill_)).IgnoreError();
+  fill_.reset();
 }
 
 }  // namespace kv

@@ -68,6 +68,7 @@ TEST(KvAcquire, AViewLiesInTheMappingAndCannotBeWrittenTo) {
   const char* const k = first.Layer(0)->k.data();
   EXPECT_EQ(k, second.Layer(0)->k.data()) << "two views, one copy";
   EXPECT_THAT(MappingOf(k), ::testing::AllOf(HasSubstr("r--s"), HasSubstr("memfd:larder-kv")));
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_DEATH(*const_cast<char*>(k) = 'x', "");
 }
 
@@ -162,6 +163,32 @@ TEST(KvAcquire, AViewMayOutliveItsDatabase) {
     view = *AcquireOne(db, db.Key(1));
   }
   EXPECT_EQ(ViewDifference(view, 1), "");
+}
+
+TEST(KvAcquire, AReadOfAllLayersFromDiskBringsThemAndTheNextIsServedFromMemory) {
+  TestDatabase db(1 << 20, kPoolBytes);
+  const KvKey key = db.Key(1);
+  ASSERT_TRUE(db.Put(key, 1).ok());
+  db.Reopen();
+  ASSERT_TRUE(db.kv().Get(key, 1, 2).ok());
+  EXPECT_EQ(db.impl().pool()->Stats().entries, 0u) << "two of three layers are no entry";
+  EXPECT_EQ(db.Difference(key, 1), "");
+  EXPECT_EQ(db.impl().pool()->Stats().entries, 1u);
+  db.Damage(db.Record(key)->layers[1].k);
+  EXPECT_EQ(db.Difference(key, 1), "") << "no disk was asked";
+  EXPECT_EQ(ViewDifference(*AcquireOne(db, key), 1), "");
+  EXPECT_EQ(db.impl().pool()->Stats().leases, 0u);
+}
+
+TEST(KvAcquire, AReadOfADamagedEntryPublishesNothing) {
+  TestDatabase db(1 << 20, kPoolBytes);
+  const KvKey key = db.Key(1);
+  ASSERT_TRUE(db.Put(key, 1).ok());
+  db.Reopen();
+  db.Damage(db.Record(key)->layers[2].v);
+  EXPECT_EQ(db.kv().Get(key).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(db.impl().pool()->Stats().entries, 0u);
+  EXPECT_EQ(db.impl().pool()->Stats().entry_bytes, 0u);
 }
 
 // An entry that is put, deleted and acquired at once: whoever gets a view gets a version that was put,

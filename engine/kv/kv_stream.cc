@@ -10,6 +10,7 @@
 #include "engine/kv/kv_payload.h"
 #include "engine/kv/kv_read.h"
 #include "engine/kv/kv_read_ahead.h"
+#include "engine/kv/kv_shared.h"
 #include "storage/status_macros.h"
 
 namespace larder::kv {
@@ -25,6 +26,7 @@ struct Object {
   std::optional<LayerDecoder> decoder;
   uint32_t first_layer = 0, end_layer = 0;
   absl::Status status;
+  SharedEntry shared;
 
   bool Wants(uint32_t layer) const { return first_layer <= layer && layer < end_layer; }
 };
@@ -52,6 +54,8 @@ absl::Status Prepare(KvContext* context, const KvReadRequest& request, Object* o
   ASSIGN_OR_RETURN(const auto profile, context->profiles.Get(request.key.profile_id));
   RETURN_IF_ERROR(CheckLayers(request, object));
   ASSIGN_OR_RETURN(object->decoder, LayerDecoder::Make(*profile, object->entry.header, request));
+  const bool whole = object->end_layer - object->first_layer == object->entry.layers.size();
+  object->shared = SharedEntry(context, object->entry_key, object->entry, object->expected, whole);
   return absl::OkStatus();
 }
 
@@ -90,10 +94,11 @@ class Reader {
     if (order_.empty()) return;
     ReadAhead ahead(context_->extents, Pointers());
     for (const auto& [layer, index] : order_) {
-      absl::StatusOr<std::string> k = ahead.Next();
-      absl::StatusOr<std::string> v = ahead.Next();
+      absl::StatusOr<std::string> k = Next(layer, index, KvSide::kKey, &ahead);
+      absl::StatusOr<std::string> v = Next(layer, index, KvSide::kValue, &ahead);
       if (objects_[index].status.ok() && !Deliver(layer, index, std::move(k), std::move(v))) return;
     }
+    for (Object& object : objects_) object.shared.Publish(context_, object.entry_key, object.expected);
   }
 
  private:
@@ -107,9 +112,17 @@ class Reader {
     }
   }
 
+  absl::StatusOr<std::string> Next(uint32_t layer, size_t index, KvSide side, ReadAhead* ahead) const {
+    const Object& object = objects_[index];
+    if (!object.shared.there()) return ahead->Next();
+    const KvLayerView view = object.shared.Layer(layer);
+    return std::string(side == KvSide::kKey ? view.k : view.v);
+  }
+
   std::vector<ExtentPointer> Pointers() const {
     std::vector<ExtentPointer> pointers;
     for (const auto& [layer, index] : order_) {
+      if (objects_[index].shared.there()) continue;
       const EntryLayer& extents = objects_[index].entry.layers[layer];
       pointers.insert(pointers.end(), {extents.k, extents.v});
     }
@@ -126,6 +139,7 @@ class Reader {
   static absl::Status Decode(Object* object, absl::StatusOr<std::vector<std::string>> both,
                              KvLayer* decoded) {
     RETURN_IF_ERROR(both.status());
+    object->shared.Keep(decoded->layer, (*both)[0], (*both)[1]);
     decoded->k = std::move((*both)[0]);
     decoded->v = std::move((*both)[1]);
     absl::Status status = object->decoder->Decode(KvSide::kKey, &decoded->k);

@@ -122,7 +122,11 @@ class KvPool {
 class PoolFill {
  public:
   PoolFill(PoolFill&& other) noexcept : pool_(other.pool_), entry_(std::exchange(other.entry_, nullptr)) {}
-  PoolFill& operator=(PoolFill&&) = delete;
+  PoolFill& operator=(PoolFill&& other) noexcept {
+    std::swap(pool_, other.pool_);
+    std::swap(entry_, other.entry_);
+    return *this;
+  }
   ~PoolFill();
 
   // Any order, any thread, each once and with the length that was reserved for it.
@@ -134,7 +138,7 @@ class PoolFill {
   friend class KvPool;
   PoolFill(KvPool* pool, PoolEntry* entry) : pool_(pool), entry_(entry) {}
 
-  KvPool* const pool_;
+  KvPool* pool_;
   PoolEntry* entry_;
 };
 

@@ -68,6 +68,7 @@ TEST(Segment, CannotBeWrittenToByThoseWhoAreGivenIt) {
   const std::string again = "/proc/self/fd/" + std::to_string(segment->fd());
   const storage::Descriptor reopened(::open(again.c_str(), O_RDWR | O_CLOEXEC));
   EXPECT_EQ(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, reopened.get(), 0), MAP_FAILED);
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_DEATH(const_cast<std::byte*>(map->base())[0] = std::byte{1}, "");
 }
 
