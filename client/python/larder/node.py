@@ -12,7 +12,7 @@ import numpy as np
 
 from larder import errors
 from larder.kv import KvClient, KvOwner, KvProfile
-from larder.llama import Llama, ModelCache, continue_greedily, prefill
+from larder.llama import Llama, ModelCache, compute, continue_greedily, prefill
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Node:
         for chunk in chunks:
             prefill(self.model, cache, chunk.tokens)
         answer.prefilled_tokens = cache.length
-        self._generate(answer, began, cache, question, new_tokens, stop)
+        self._generate(answer, began, cache, prefill(self.model, cache, question)[-1], new_tokens, stop)
+        answer.prefilled_tokens += len(question)
         return answer
 
     def answer(self, chunks: Sequence[PromptChunk], question: Sequence[int], new_tokens: int = 16,
@@ -94,8 +95,11 @@ class Node:
                 answer.loaded_bytes += item.bytes
             if item.position > 0:
                 repaired.append(rows[:repair])
-        answer.prefilled_tokens += self._repair(chunks, cache, repaired)
-        self._generate(answer, began, cache, question, new_tokens, stop)
+        rows = np.concatenate([*repaired, cache.extend(cache.length + np.arange(len(question)))])
+        tokens = np.concatenate([*(chunk.tokens for chunk in chunks), question])
+        state = compute(self.model, cache, tokens[rows], rows)[-1]  # what is repaired and the question in one go
+        answer.prefilled_tokens += len(rows)
+        self._generate(answer, began, cache, state, new_tokens, stop)
         for chunk, alone in missing:
             self._store(answer, chunk, alone)
         return answer
@@ -125,16 +129,7 @@ class Node:
             cache.write(layer, rows, alone.k[layer], alone.v[layer])
         return alone
 
-    def _repair(self, chunks, cache, repaired) -> int:
-        rows = np.concatenate([*repaired, np.empty(0, np.int64)]).astype(np.int64)
-        if len(rows):
-            tokens = np.concatenate([chunk.tokens for chunk in chunks])
-            self.model.forward(tokens[rows], cache, rows)
-        return len(rows)
-
-    def _generate(self, answer, began, cache, question, new_tokens, stop):
-        state = prefill(self.model, cache, question)[-1]
-        answer.prefilled_tokens += len(question)
+    def _generate(self, answer, began, cache, state, new_tokens, stop):
         answer.prompt_tokens = cache.length
         answer.logits = self.model.logits(state)
         answer.first_token_seconds = time.perf_counter() - began
