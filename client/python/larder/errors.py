@@ -51,10 +51,16 @@ class Unavailable(LarderError):
 _BY_CODE = {kind.code: kind for kind in LarderError.__subclasses__()}
 _BY_CODE |= {code: Unavailable for code in ("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")}
 _BY_CODE["OUT_OF_RANGE"] = InvalidArgument
+_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def from_code(code: grpc.StatusCode, message: str) -> LarderError:
     return _BY_CODE.get(code.name, LarderError)(message, code.name)
+
+
+def from_number(number: int, message: str) -> LarderError:
+    """From the number of a google.rpc.Code."""
+    return from_code(_BY_NUMBER.get(number, grpc.StatusCode.UNKNOWN), message)
 
 
 def from_grpc(error: grpc.RpcError) -> LarderError:
