@@ -6,11 +6,12 @@
 from larder.client import Client
 from larder.errors import (AlreadyExists, DataLoss, FailedPrecondition, InvalidArgument, LarderError, NotFound,
                            Unavailable)
-from larder.kv import KvClient, KvLayer, KvLookup, KvOwner, KvPlan, KvPlanItem, KvProfile
+from larder.kv import (KvClient, KvKey, KvLayer, KvLookup, KvOwner, KvPlan, KvPlanItem, KvProfile, KvReadRequest,
+                       KvVariant)
 from larder.values import Chunk, Document, GivenChunk, Hit, SearchResult, UpsertResult
 
 __all__ = [
     "AlreadyExists", "Chunk", "Client", "DataLoss", "Document", "FailedPrecondition", "GivenChunk", "Hit",
-    "InvalidArgument", "KvClient", "KvLayer", "KvLookup", "KvOwner", "KvPlan", "KvPlanItem", "KvProfile",
-    "LarderError", "NotFound", "SearchResult", "Unavailable", "UpsertResult",
+    "InvalidArgument", "KvClient", "KvKey", "KvLayer", "KvLookup", "KvOwner", "KvPlan", "KvPlanItem", "KvProfile",
+    "KvReadRequest", "KvVariant", "LarderError", "NotFound", "SearchResult", "Unavailable", "UpsertResult",
 ]

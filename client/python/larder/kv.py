@@ -3,15 +3,16 @@
 Tensors are numpy arrays [token][kv_head][head_dim] of the profile's dtype, K before RoPE unless the
 profile says otherwise. numpy has no bfloat16: such tensors are arrays of uint16 with the same bits.
 """
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from larder import errors
+from larder.kv_parts import Assembler, split
 from larder.v1 import kv_pb2, kv_pb2_grpc
 
-PART_BYTES = 1 << 20  # of one message of a stream
 DTYPES = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "bf16": np.dtype("<u2")}
 
 
@@ -27,6 +28,7 @@ class KvProfile:
     rope_style: str = "neox"  # none, neox (halves), interleaved (pairs)
     rope_theta: float = 10_000.0
     rotary_dim: int = 0      # 0 = head_dim
+    rope_frequencies: tuple[float, ...] = ()  # effective, one a rotated pair; none: those of rope_theta
     rope_scaling: str = ""
     k_before_rope: bool = True
     sliding_window: int = 0  # 0 = full attention
@@ -36,7 +38,7 @@ class KvProfile:
     tokenizer_revision: str = ""
     adapter: str = ""
     prompt_template: str = ""
-    codec: str = "raw"
+    codec: str = "raw"       # raw, int8, int4, mixed
 
     @property
     def numpy_dtype(self) -> np.dtype:
@@ -51,9 +53,38 @@ class KvProfile:
     @classmethod
     def from_proto(cls, proto: kv_pb2.KvProfile) -> "KvProfile":
         fields = {name: getattr(proto, name) for name in cls.__dataclass_fields__}
+        fields["rope_frequencies"] = tuple(proto.rope_frequencies)
         fields["dtype"] = kv_pb2.KvProfile.Dtype.Name(proto.dtype).removeprefix("DTYPE_").lower()
         fields["rope_style"] = kv_pb2.KvProfile.RopeStyle.Name(proto.rope_style).removeprefix("ROPE_STYLE_").lower()
         return cls(**fields)
+
+
+def token_hash(tokens: Sequence[int]) -> str:
+    """What names a chunk in a variant's context."""
+    return hashlib.sha256(np.asarray(tokens, "<i4").tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class KvVariant:
+    """What stood before the tokens when their KV was computed: `context` holds token_hash() of each chunk."""
+
+    kind: str = "none"  # none, shared_prefix, ordered_prefix, source_set
+    context: tuple[str, ...] = ()
+
+    def to_proto(self) -> kv_pb2.KvVariant:
+        return kv_pb2.KvVariant(kind=kv_pb2.KvVariant.Kind.Value(f"KIND_{self.kind}".upper()), context=self.context)
+
+
+@dataclass(frozen=True)
+class KvKey:
+    profile_id: str
+    tokens: Sequence[int]
+    variant: KvVariant = KvVariant()
+    tenant: str = ""
+
+    def to_proto(self) -> kv_pb2.KvKey:
+        return kv_pb2.KvKey(tenant=self.tenant, profile_id=self.profile_id, tokens=self.tokens,
+                            variant=self.variant.to_proto())
 
 
 @dataclass(frozen=True)
@@ -64,12 +95,16 @@ class KvOwner:
     document_id: str
     ordinal: int = 0
 
+    def to_proto(self) -> kv_pb2.KvOwner:
+        return kv_pb2.KvOwner(**asdict(self))
+
 
 @dataclass(frozen=True)
 class KvLookup:
     hit: bool
-    bytes: int
+    bytes: int  # as kept
     tokens: int
+    rotated_from: int | None = None  # position of K's first token, where K is kept rotated
 
 
 @dataclass(frozen=True)
@@ -95,35 +130,28 @@ class KvLayer:
     v: np.ndarray
 
 
-def split(layer: int, k: bytes, v: bytes) -> Iterator[kv_pb2.KvPart]:
-    """K, then V, each as parts in order of offset."""
-    for tensor, data in ((kv_pb2.KvPart.TENSOR_K, k), (kv_pb2.KvPart.TENSOR_V, v)):
-        for offset in range(0, max(1, len(data)), PART_BYTES):
-            yield kv_pb2.KvPart(layer=layer, tensor=tensor, offset=offset, total_bytes=len(data),
-                                data=bytes(data[offset:offset + PART_BYTES]))
+@dataclass(frozen=True)
+class KvReadRequest:
+    """An entry or a part of it; a count of 0 = all that follow."""
 
+    key: KvKey
+    first_layer: int = 0
+    layers: int = 0
+    first_token: int = 0
+    tokens: int = 0
+    token_list: tuple[int, ...] = ()  # instead of a range, strictly ascending
+    first_head: int = 0
+    heads: int = 0                    # one rank's part of a tensor-parallel split
+    rotate_to: int | None = None      # new position of the entry's first token; None: K as it is kept
+    encoded: bool = False             # payloads as they are kept, as arrays of bytes: whole layers, unrotated
 
-def assemble(parts: Iterable[kv_pb2.KvPart], tensor_bytes: int) -> Iterator[tuple[int, bytearray, bytearray]]:
-    """(layer, K, V) of each layer as soon as it is whole. LarderError for a part out of place."""
-    order = (kv_pb2.KvPart.TENSOR_K, kv_pb2.KvPart.TENSOR_V)
-    done, layer = [], None
-    current = bytearray()
-    for part in parts:
-        at = (part.layer, part.tensor, part.offset, part.total_bytes)
-        layer = part.layer if layer is None else layer
-        expected = (layer, order[len(done)], len(current), tensor_bytes)
-        if at != expected or len(current) + len(part.data) > tensor_bytes:
-            raise errors.LarderError(f"the server's answer: part (layer, tensor, offset, bytes) {at} of "
-                                     f"{len(part.data)} bytes, expected {expected}", "INTERNAL")
-        current += part.data
-        if len(current) == tensor_bytes:
-            done.append(current)
-            current = bytearray()
-        if len(done) == 2:
-            yield layer, *done
-            done, layer = [], None
-    if layer is not None:
-        raise errors.LarderError("the server's answer ended within a layer", "INTERNAL")
+    def to_proto(self) -> kv_pb2.KvReadRequest.Object:
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return kv_pb2.KvReadRequest.Object(**{**fields, "key": self.key.to_proto()})
+
+    def shape(self, profile: KvProfile) -> tuple[int, int, int]:
+        tokens = len(self.token_list) or self.tokens or len(self.key.tokens) - self.first_token
+        return tokens, self.heads or profile.kv_heads - self.first_head, profile.head_dim
 
 
 class KvClient:
@@ -150,15 +178,25 @@ class KvClient:
     def profiles(self) -> list[str]:
         return list(self._channel.read(self._stub.ListProfiles, kv_pb2.ListProfilesRequest()).profile_ids)
 
-    def put(self, profile_id: str, tokens: Sequence[int], layers: Iterable[tuple[np.ndarray, np.ndarray]], *,
-            owners: Sequence[KvOwner] = (), tenant: str = "") -> None:
-        """All layers' (K, V) in order. Durable when it returns, invisible before; AlreadyExists if it is there."""
-        request = kv_pb2.PutBeginRequest(key=self._key(profile_id, tokens, tenant), owners=map(_owner, owners))
+    def put(self, key: KvKey, layers: Iterable[tuple[np.ndarray, np.ndarray]], *, owners: Sequence[KvOwner] = (),
+            rotated_from: int | None = None, sidecars: Mapping[str, bytes] | None = None) -> None:
+        """All layers' (K, V) in order. Durable when it returns, invisible before; AlreadyExists if it is there.
+
+        rotated_from: position of K's first token as given; None: K is before RoPE. sidecars, by kind: saliency,
+        inter_attention, centroids."""
+        profile = self.profile(key.profile_id)
+        form = kv_pb2.KvForm(tokens=len(key.tokens), kv_heads=profile.kv_heads, head_dim=profile.head_dim,
+                             dtype=profile.to_proto().dtype)
+        request = kv_pb2.PutBeginRequest(key=key.to_proto(), owners=[owner.to_proto() for owner in owners],
+                                         rotated_from=rotated_from, form=form)
         handle = self._channel.write(self._stub.PutBegin, request).handle
-        dtype = self.profile(profile_id).numpy_dtype
+        shape = (len(key.tokens), profile.kv_heads, profile.head_dim)
         try:
-            for layer, (k, v) in enumerate(layers):
-                self._put_layer(handle, layer, _bytes(k, dtype), _bytes(v, dtype))
+            for layer, tensors in enumerate(layers):
+                self._put_layer(handle, layer, *(_bytes(tensor, shape, profile.numpy_dtype) for tensor in tensors))
+            for kind, data in (sidecars or {}).items():
+                self._channel.write(self._stub.PutSidecar, kv_pb2.PutSidecarRequest(
+                    handle=handle, kind=_sidecar_kind(kind), data=data))
             self._channel.write(self._stub.PutCommit, kv_pb2.PutCommitRequest(handle=handle))
         except BaseException:
             self._abort(handle)
@@ -174,16 +212,16 @@ class KvClient:
         except errors.LarderError:
             pass  # ended already; what failed first is what the caller must hear
 
-    def add_owners(self, profile_id: str, tokens: Sequence[int], owners: Sequence[KvOwner], *,
-                   tenant: str = "") -> int:
+    def add_owners(self, key: KvKey, owners: Sequence[KvOwner]) -> int:
         """How many were new. NotFound on a miss."""
-        request = kv_pb2.AddOwnersRequest(key=self._key(profile_id, tokens, tenant), owners=map(_owner, owners))
+        request = kv_pb2.AddOwnersRequest(key=key.to_proto(), owners=[owner.to_proto() for owner in owners])
         return self._channel.write(self._stub.AddOwners, request).added
 
-    def lookup(self, profile_id: str, token_lists: Iterable[Sequence[int]], *, tenant: str = "") -> list[KvLookup]:
+    def lookup(self, keys: Iterable[KvKey]) -> list[KvLookup]:
         """One answer for each, in order; a miss is no error."""
-        request = kv_pb2.LookupRequest(keys=[self._key(profile_id, tokens, tenant) for tokens in token_lists])
-        return [KvLookup(hit=answer.hit, bytes=answer.bytes, tokens=answer.tokens)
+        request = kv_pb2.LookupRequest(keys=[key.to_proto() for key in keys])
+        return [KvLookup(answer.hit, answer.bytes, answer.tokens,
+                         answer.rotated_from if answer.HasField("rotated_from") else None)
                 for answer in self._channel.read(self._stub.Lookup, request).answers]
 
     def plan(self, profile_id: str, chunks: Iterable[Sequence[int]], *, first_position: int = 0,
@@ -196,34 +234,57 @@ class KvClient:
                  for item in reply.items]
         return KvPlan(items=items, hit_tokens=reply.hit_tokens, miss_tokens=reply.miss_tokens, bytes=reply.bytes)
 
-    def get(self, profile_id: str, tokens: Sequence[int], *, first: int = 0, count: int = 0,
-            tenant: str = "") -> Iterator[KvLayer]:
-        """Layers [first, first + count) as they arrive; count 0 = all that follow. NotFound on a miss.
+    def read(self, requests: Sequence[KvReadRequest]) -> Iterator[tuple[int, KvLayer | errors.LarderError]]:
+        """(index of the request, layer): all objects of a layer before the next, as they arrive.
 
-        A failure in mid-stream raises where it happens: use no layer of an entry that did not end."""
-        profile = self.profile(profile_id)
-        shape = (len(tokens), profile.kv_heads, profile.head_dim)
-        request = kv_pb2.KvGetRequest(key=self._key(profile_id, tokens, tenant), first_layer=first, layers=count)
-        tensor_bytes = int(np.prod(shape)) * profile.numpy_dtype.itemsize
-        for layer, k, v in assemble(self._channel.stream(self._stub.Get, request), tensor_bytes):
-            k, v = (np.frombuffer(data, profile.numpy_dtype).reshape(shape) for data in (k, v))
-            yield KvLayer(layer, k, v)
+        An object that fails gives its error once, and no more layers: use none of those it gave before."""
+        profiles = [self.profile(request.key.profile_id) for request in requests]
+        shapes = [request.shape(profile) for request, profile in zip(requests, profiles)]
+        assemblers = [Assembler(None if request.encoded else int(np.prod(shape)) * profile.numpy_dtype.itemsize)
+                      for request, profile, shape in zip(requests, profiles, shapes)]
+        message = kv_pb2.KvReadRequest(objects=[request.to_proto() for request in requests])
+        for reply in self._channel.stream(self._stub.Read, message):
+            at = reply.object
+            if reply.code:
+                assemblers[at] = Assembler(None)
+                yield at, errors.from_number(reply.code, reply.message)
+            elif whole := assemblers[at].add(reply.part):
+                layer, *tensors = whole
+                if requests[at].encoded:
+                    yield at, KvLayer(layer, *(np.frombuffer(tensor, np.uint8) for tensor in tensors))
+                else:
+                    yield at, KvLayer(layer, *(np.frombuffer(tensor, profiles[at].numpy_dtype).reshape(shapes[at])
+                                               for tensor in tensors))
+        if not all(assembler.empty for assembler in assemblers):
+            raise errors.LarderError("the server's answer ended within a layer", "INTERNAL")
 
-    def delete(self, profile_id: str, tokens: Sequence[int], *, tenant: str = "") -> bool:
+    def fetch(self, keys: Sequence[KvKey]) -> Iterator[tuple[int, KvLayer | errors.LarderError]]:
+        """read() of whole entries."""
+        return self.read([KvReadRequest(key) for key in keys])
+
+    def get(self, key: KvKey) -> Iterator[KvLayer]:
+        """All layers of one entry as they arrive; NotFound on a miss."""
+        for _, found in self.fetch([key]):
+            if isinstance(found, errors.LarderError):
+                raise found
+            yield found
+
+    def sidecar(self, key: KvKey, kind: str) -> bytes:
+        """NotFound if there is no such entry, or none of that kind beside it."""
+        request = kv_pb2.GetSidecarRequest(key=key.to_proto(), kind=_sidecar_kind(kind))
+        return self._channel.read(self._stub.GetSidecar, request).data
+
+    def delete(self, key: KvKey) -> bool:
         """Whether it was there."""
-        request = kv_pb2.KvDeleteRequest(key=self._key(profile_id, tokens, tenant))
-        return self._channel.write(self._stub.Delete, request).existed
-
-    @staticmethod
-    def _key(profile_id, tokens, tenant):
-        return kv_pb2.KvKey(tenant=tenant, profile_id=profile_id, tokens=tokens)
+        return self._channel.write(self._stub.Delete, kv_pb2.KvDeleteRequest(key=key.to_proto())).existed
 
 
-def _owner(owner):
-    return kv_pb2.KvOwner(collection=owner.collection, document_id=owner.document_id, ordinal=owner.ordinal)
+def _sidecar_kind(name):
+    return kv_pb2.KvSidecarKind.Value(f"KV_SIDECAR_KIND_{name.upper()}")
 
 
-def _bytes(tensor, dtype):
-    if tensor.dtype != dtype:
-        raise ValueError(f"kv put: a tensor of {tensor.dtype}, the profile's are {dtype}")
+def _bytes(tensor, shape, dtype):
+    if tensor.dtype != dtype or tensor.shape != shape:
+        raise ValueError(f"kv put: a tensor of {tensor.dtype} {tensor.shape}, the key and its profile need "
+                         f"{dtype} {shape}")
     return memoryview(np.ascontiguousarray(tensor)).cast("B")

@@ -1,6 +1,6 @@
 """LocalKv: KV entries in larderd's shared memory, from the same host, without a copy.
 
-    with LocalKv("/run/larder.sock") as local, local.acquire(profile_id, [tokens])[0] as lease:
+    with LocalKv("/run/larder.sock") as local, local.acquire([KvKey(profile_id, tokens)])[0] as lease:
         k, v = lease.layer(0)      # read-only numpy views of the shared bytes; torch.from_numpy takes them
         ...                        # compute
         lease.check()              # StaleLease if the bytes were not held all the time
@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from larder import errors, kv_codec
-from larder.kv import KvLayer, KvProfile
+from larder.kv import KvKey, KvLayer, KvProfile
 from larder.v1 import kv_local_pb2
 
 PACKET_BYTES = 256 << 10
@@ -167,31 +167,50 @@ class LocalKv:
                                            token_counts=map(len, token_lists))
         return list(self._call(lookup=request).lookup.bytes)
 
-    def acquire(self, profile_id: str, token_lists: Sequence[Sequence[int]]) -> list[Lease]:
-        """A lease of each, or none: raises the first failure, NotFound on a miss."""
-        profile = self.profile(profile_id)
-        keys = [kv_local_pb2.LocalAcquire.Key(tokens=_token_bytes(tokens)) for tokens in token_lists]
+    def acquire(self, keys: Sequence[KvKey]) -> list[Lease | errors.LarderError]:
+        """A lease of each key of one profile, or why there is none: NotFound on a miss."""
+        profile = self.profile(keys[0].profile_id)
         self._segments = {number: segment for number, segment in self._segments.items() if not segment.retired()}
-        grants = self._call(acquire=kv_local_pb2.LocalAcquire(profile_id=profile_id, keys=keys)).acquire.grants
-        held = [grant.lease for grant in grants if not grant.status.code]
-        try:
-            for grant in grants:
-                _raise_for(grant.status)
-            return [Lease(self, profile, (len(tokens), profile.kv_heads, profile.head_dim), grant,
-                          self._segments[grant.segment]) for tokens, grant in zip(token_lists, grants)]
-        except BaseException:
-            self.release(held)
-            raise
+        request = kv_local_pb2.LocalAcquire(profile_id=keys[0].profile_id, keys=map(self._key, keys))
+        grants = self._call(acquire=request).acquire.grants
+        return [self._lease(profile, key, grant) for key, grant in zip(keys, grants, strict=True)]
 
-    def get(self, profile_id: str, tokens: Sequence[int], *, tenant: str = "") -> Iterator[KvLayer]:
-        """As KvClient.get: each layer is handed over whole or not at all. Use a layer before the next is taken."""
-        if tenant != self.tenant:
-            raise ValueError(f"this connection is tenant {self.tenant!r}'s, not {tenant!r}'s")
-        with self.acquire(profile_id, [tokens])[0] as lease:
-            for layer in range(lease.layers):
-                yield KvLayer(layer, *lease.layer(layer))
-                lease.check()
-                lease.renew(always=False)
+    def _key(self, key):
+        if key.tenant != self.tenant:
+            raise ValueError(f"this connection is tenant {self.tenant!r}'s, not {key.tenant!r}'s")
+        variant = key.variant.to_proto()
+        return kv_local_pb2.LocalAcquire.Key(tokens=_token_bytes(key.tokens), variant_kind=variant.kind,
+                                             context=variant.context)
+
+    def _lease(self, profile, key, grant):
+        if grant.status.code:
+            return errors.from_number(grant.status.code, grant.status.message)
+        try:
+            return Lease(self, profile, (len(key.tokens), profile.kv_heads, profile.head_dim), grant,
+                         self._segments[grant.segment])
+        except errors.LarderError as error:
+            self.release([grant.lease])
+            return error
+
+    def fetch(self, keys: Sequence[KvKey]) -> Iterator[tuple[int, KvLayer | errors.LarderError]]:
+        """As KvClient.fetch, without a copy. Use a layer before the next is taken."""
+        for begin in range(0, len(keys), max(1, self.max_keys // 8)):
+            for at, lease in enumerate(self.acquire(keys[begin:begin + max(1, self.max_keys // 8)]), begin):
+                yield from self._layers(at, lease)
+
+    @staticmethod
+    def _layers(at, lease):
+        if isinstance(lease, errors.LarderError):
+            yield at, lease
+            return
+        with lease:
+            try:
+                for layer in range(lease.layers):
+                    yield at, KvLayer(layer, *lease.layer(layer))
+                    lease.check()
+                    lease.renew(always=False)
+            except errors.LarderError as error:
+                yield at, error
 
     def renew(self, leases: Sequence[int]) -> None:
         for status in self._call(renew=kv_local_pb2.LocalRenew(leases=leases)).renew.statuses:

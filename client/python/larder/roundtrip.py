@@ -4,6 +4,7 @@
 
 For each question: the first answer computes its chunks' KV and stores it; then the same chunks come in a new
 order, once without Larder and once with it. `repair` tokens of each chunk are computed again in their new place.
+Chunks are computed behind the preamble, so the one that follows it is exact; see larder.node on contexts.
 """
 import argparse
 
@@ -11,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 import larder
 from larder import smollm2
-from larder.node import Node, PromptChunk, compare
+from larder.node import CONTEXTS, Node, PromptChunk, compare
 
 
 def parser():
@@ -22,6 +23,7 @@ def parser():
     out.add_argument("--chunks", type=int, default=3, help="of a prompt (default 3)")
     out.add_argument("--new-tokens", type=int, default=24)
     out.add_argument("--repair", type=int, default=16)
+    out.add_argument("--context", choices=CONTEXTS, default="prefix")
     out.add_argument("--threads", type=int, default=1,
                      help="of matrix products; more than there are idle cores is very slow (default 1)")
     return out
@@ -54,9 +56,8 @@ def report(chat, question, plain, reused):
 
 
 def same_place(node, chat, chunks, question):
-    """The preamble and one chunk's entry where it was computed: nothing may change."""
-    prompt, tokens = [chunks[0]], chat.question(question)
-    node.answer(prompt, tokens, 1)
+    """The preamble and a chunk where their KV was computed: nothing may change."""
+    prompt, tokens = [PromptChunk(chat.preamble()), chunks[0]], chat.question(question)
     agreement = compare(node.recompute(prompt, tokens, 1), node.answer(prompt, tokens, 1))
     print(f"\nthe same chunk in the same place: logits differ by {agreement.logit_difference:g}")
 
@@ -65,7 +66,7 @@ def main():
     options = parser().parse_args()
     chat = smollm2.load()
     with threadpool_limits(options.threads), larder.Client(options.server) as client:
-        node = Node(chat.model, client.kv, chat.profile)
+        node = Node(chat.model, client.kv, chat.profile, context=options.context)
         for question in options.questions:
             chunks = retrieve(client, chat, options.collection, question, options.chunks)
             report(chat, question, *ask(node, chat, chunks, question, options))

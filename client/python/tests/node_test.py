@@ -21,10 +21,10 @@ class NodeTest(ServerTest):
         self.random = np.random.default_rng(11)
         self.models = 0
 
-    def node(self, model=None, dtype="f32", **arguments):
+    def node(self, model=None, dtype="f32", codec="raw", **arguments):
         """With a profile of its own, so that tests share no entry."""
         model = model or tiny_llama()
-        profile = profile_of(model.config, dtype=dtype, model=self.id() + str(self.models), codec="raw")
+        profile = profile_of(model.config, dtype=dtype, model=self.id() + str(self.models), codec=codec)
         self.models += 1
         return Node(model, self.client.kv, profile, **arguments)
 
@@ -50,14 +50,12 @@ class NodeTest(ServerTest):
         prompt = self.chunks(10, 20, 30)
         first = node.answer(prompt, [1, 2])
         self.assertEqual(first.prefilled_tokens, 62)
-        entries = [node.profile_id in self.client.kv.profiles(), self.hits(node, prompt)]
+        entries = self.client.kv.lookup([larder.KvKey(node.profile_id, chunk.tokens) for chunk in prompt])
+        self.assertTrue(all(entry.hit for entry in entries))
         moved = node.answer(prompt[::-1], [1, 2])
         self.assertEqual((moved.prefilled_tokens, moved.prompt_tokens), (2, 62))
-        self.assertEqual([node.profile_id in self.client.kv.profiles(), self.hits(node, prompt)], entries)
-        self.assertEqual(entries[1], 3)
-
-    def hits(self, node, prompt):
-        return sum(found.hit for found in self.client.kv.lookup(node.profile_id, [chunk.tokens for chunk in prompt]))
+        self.assertEqual(moved.loaded_bytes, sum(entry.bytes for entry in entries))
+        self.assertEqual(node.answer(prompt, [1, 2]).logits.tobytes(), first.logits.tobytes())
 
     def test_loaded_and_computed_chunks_are_the_same(self):
         """What a chunk is worth does not depend on who computed it, when, or where it stood then."""
@@ -69,6 +67,44 @@ class NodeTest(ServerTest):
         mixed = other.answer(prompt, [1, 2])
         self.assertEqual(mixed.prefilled_tokens, 12)
         np.testing.assert_allclose(mixed.logits, computed.logits, atol=1e-4)
+
+    def test_the_same_order_gives_the_same_bits(self):
+        """With all that stands before it as its context, a chunk is what a full prefill makes of it."""
+        for dtype in ("f32", "f16"):
+            node, prompt = self.node(dtype=dtype, context="ordered"), self.chunks(20, 30, 25, 10)
+            plain = node.recompute(prompt, [5, 6])
+            for loaded in (0, 85):
+                answer = node.answer(prompt, [5, 6], repair=8)
+                np.testing.assert_array_equal(answer.logits, plain.logits)
+                self.assertEqual(answer.prefilled_tokens, 87 - loaded)  # nothing is mended: nothing needs it
+            moved = [prompt[0], prompt[2], prompt[1], prompt[3]]
+            answer = node.answer(moved, [5, 6])
+            self.assertEqual(answer.prefilled_tokens, 67)  # another order is another context
+            np.testing.assert_array_equal(answer.logits, node.recompute(moved, [5, 6]).logits)
+
+    def test_codecs_cost_what_they_lose(self):
+        kl = {}
+        for codec in ("raw", "int8", "int4", "mixed"):
+            node, self.random = self.node(dtype="f16", codec=codec), np.random.default_rng(11)
+            prompt = self.chunks(60)
+            first, loaded = node.answer(prompt, [5]), node.answer(prompt, [5])
+            self.assertEqual(loaded.prefilled_tokens, 1)
+            kl[codec] = compare(first, loaded).divergence
+            self.assertLess(loaded.loaded_bytes, 60 * 3 * 2 * 2 * 8 * 2 + (codec == "raw"), codec)
+        self.assertEqual(kl["raw"], 0)
+        for codec, most in (("int8", 1e-3), ("int4", 0.05), ("mixed", 0.5)):
+            self.assertTrue(0 < kl[codec] < most, f"{codec}: {kl[codec]}")
+
+    def test_behind_a_prefix(self):
+        node, prompt = self.node(context="prefix"), self.chunks(20, 30, 25)
+        first = node.answer(prompt, [5])
+        self.assertEqual(first.prefilled_tokens, 76)
+        pair = [prompt[0], prompt[2]]  # where it now stands directly behind the prefix
+        self.assertEqual(node.answer(pair, [5]).prefilled_tokens, 1)
+        np.testing.assert_allclose(node.answer(pair, [5]).logits, node.recompute(pair, [5]).logits, atol=1e-4)
+        other = [self.chunks(20)[0], prompt[1]]
+        self.assertEqual(node.answer(other, [5]).prefilled_tokens, 51)  # another prefix is another context
+        self.assertEqual(node.answer(prompt, [5], repair=4).prefilled_tokens, 1 + 4)
 
     def test_repair_of_whole_chunks_is_the_full_prefill(self):
         node = self.node()
@@ -109,21 +145,30 @@ class NodeTest(ServerTest):
 
     def test_a_reader_that_fails_is_a_miss(self):
         class Torn:
+            """Gives the first layers of every entry, then an error, or nothing."""
+
             def __init__(self, kv, error):
                 self.kv, self.error = kv, error
 
-            def get(self, *arguments, **named):
-                yield next(self.kv.get(*arguments, **named))
-                if self.error:
-                    raise self.error
+            def fetch(self, keys):
+                for at, part in self.kv.fetch(keys):
+                    if part.layer == 0:
+                        yield at, part
+                    elif self.error:
+                        yield at, self.error
 
         node, prompt = self.node(), self.chunks(8, 9)
         whole = node.answer(prompt, [1])
         for error in (larder.DataLoss("damaged"), larder.NotFound("gone"), larder.Unavailable("away"), None):
-            node.reader = Torn(self.client.kv, error)
+            node.readers = [Torn(self.client.kv, error)]
             torn = node.answer(prompt, [1])
             self.assertEqual((torn.prefilled_tokens, torn.loaded_bytes), (18, 0))
             np.testing.assert_array_equal(torn.logits, whole.logits)
+        node.readers.append(self.client.kv)
+        self.assertEqual(node.answer(prompt, [1]).prefilled_tokens, 1)  # the next reader has it
+        node.readers = [Torn(self.client.kv, larder.InvalidArgument("a bug"))]
+        with self.assertRaises(larder.InvalidArgument):
+            node.answer(prompt, [1])
 
     def test_prompts_that_do_not_fit_are_refused(self):
         node = self.node()
