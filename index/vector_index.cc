@@ -7,6 +7,7 @@
 #include "index/flat_index.h"
 #include "index/hnsw/hnsw_index.h"
 #include "index/snapshot.h"
+#include "index/vector_math.h"
 #include "storage/status_macros.h"
 
 namespace larder::index {
@@ -42,13 +43,11 @@ absl::Status CheckVector(absl::Span<const float> vector, uint32_t dimension, Met
     return absl::InvalidArgumentError(
         absl::StrCat("vector: expected ", dimension, " dimensions, found ", vector.size()));
   }
-  double squared_norm = 0;
-  for (size_t i = 0; i < vector.size(); ++i) {
-    if (!std::isfinite(vector[i])) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("vector: element ", i, ": expected a finite number, found ", vector[i]));
-    }
-    squared_norm += static_cast<double>(vector[i]) * vector[i];
+  const double squared_norm = SquaredNorm(vector);
+  for (size_t i = 0; !std::isfinite(squared_norm) && i < vector.size(); ++i) {
+    if (std::isfinite(vector[i])) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("vector: element ", i, ": expected a finite number, found ", vector[i]));
   }
   if (squared_norm > kMaxSquaredNorm) {
     return absl::InvalidArgumentError(absl::StrCat("vector: its norm ", std::sqrt(squared_norm),

@@ -14,13 +14,20 @@ DistanceForm FormOf(Metric metric) {
   return metric == Metric::kDot ? DistanceForm::kMinusDot : DistanceForm::kSquaredL2;
 }
 
-void Canonicalize(absl::Span<const float> vector, Metric metric, float* out) {
-  double scale = 1;
-  if (metric == Metric::kCosine) {
-    double squared_norm = 0;
-    for (float x : vector) squared_norm += static_cast<double>(x) * x;
-    scale = 1 / std::sqrt(squared_norm);
+double SquaredNorm(absl::Span<const float> vector) {
+  double sums[8] = {};
+  size_t i = 0;
+  for (; i + 8 <= vector.size(); i += 8) {
+    for (size_t lane = 0; lane < 8; ++lane) {
+      sums[lane] += static_cast<double>(vector[i + lane]) * vector[i + lane];
+    }
   }
+  for (; i < vector.size(); ++i) sums[i % 8] += static_cast<double>(vector[i]) * vector[i];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+void Canonicalize(absl::Span<const float> vector, Metric metric, float* out) {
+  const double scale = metric == Metric::kCosine ? 1 / std::sqrt(SquaredNorm(vector)) : 1;
   std::transform(vector.begin(), vector.end(), out,
                  [scale](float x) { return static_cast<float>(x * scale); });
 }

@@ -13,6 +13,9 @@ namespace larder::index {
 
 DistanceForm FormOf(Metric metric);
 
+// In eight sums, which is as fast as loading; not finite if an element is not.
+double SquaredNorm(absl::Span<const float> vector);
+
 // `out` (as long as `vector`, may be the same) = what the index holds of a checked vector: of length
 // one under cosine (norm accumulated in double), the same otherwise.
 void Canonicalize(absl::Span<const float> vector, Metric metric, float* out);

@@ -29,11 +29,6 @@ void HnswGraph::Place(uint32_t id, Vid vid, int level, uint32_t upper) {
   Tail(id).upper = upper;
 }
 
-uint32_t HnswGraph::CountLinks(uint32_t id, int level) const {
-  return level == 0 ? Header(id).links.load(std::memory_order_acquire)
-                    : Upper(id, level)->load(std::memory_order_acquire);
-}
-
 // A seqlock after Boehm, "Can seqlocks get along with programming language memory models?" (2012),
 // with acquire loads and release stores in place of fences (which ThreadSanitizer does not know).
 uint32_t HnswGraph::CopyLinks(uint32_t id, int level, uint32_t* out) const {

@@ -64,7 +64,10 @@ class HnswGraph {
   Vid VidOf(uint32_t id) const { return Tail(id).vid; }
   int Level(uint32_t id) const { return Header(id).level; }
 
-  uint32_t CountLinks(uint32_t id, int level) const;
+  uint32_t CountLinks(uint32_t id, int level) const {
+    return level == 0 ? Header(id).links.load(std::memory_order_acquire)
+                      : Upper(id, level)->load(std::memory_order_acquire);
+  }
   // Copies the links of an element to `out` (room for max_links(level)); returns their number.
   uint32_t CopyLinks(uint32_t id, int level, uint32_t* out) const;
   void PrefetchLinks(uint32_t id) const { PrefetchLines(Element(id), stride_); }  // of layer 0
