@@ -103,19 +103,20 @@ struct Pages {
   Pages(const kv::KvTensorShape& shape, size_t layers) {
     const uint32_t blocks = (shape.tokens + kBlockTokens - 1) / kBlockTokens;
     block_bytes = shape.RowBytes() * kBlockTokens;
-    data.resize(blocks * block_bytes * layers);
+    data.resize(blocks * block_bytes * layers + 64);
+    base = (64 - reinterpret_cast<uintptr_t>(data.data()) % 64) % 64;
     table.resize(blocks * layers);
     std::iota(table.begin(), table.end(), 0);
     std::shuffle(table.begin(), table.end(), std::mt19937(3));
   }
   kv::KvTarget Target(const kv::KvTensorShape& shape, size_t layer) {
     const uint32_t blocks = (shape.tokens + kBlockTokens - 1) / kBlockTokens;
-    kv::KvTarget target = kv::ContiguousTarget(absl::MakeSpan(data), shape.dtype, shape.heads, shape.dim);
+    kv::KvTarget target = kv::ContiguousTarget(absl::MakeSpan(data).subspan(base), shape.dtype, shape.heads, shape.dim);
     target.block_table = absl::MakeConstSpan(table).subspan(layer * blocks, blocks);
     target.block_tokens = kBlockTokens, target.block_stride = block_bytes;
     return target;
   }
-  uint64_t block_bytes = 0;
+  uint64_t block_bytes = 0, base = 0;
   std::vector<std::byte> data;
   std::vector<uint32_t> table;
 };

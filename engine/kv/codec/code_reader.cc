@@ -1,9 +1,9 @@
 // Rows of int8, int4 and mixed payloads.
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <vector>
 
+#include "engine/kv/codec/aligned_floats.h"
 #include "engine/kv/codec/element.h"
 #include "engine/kv/codec/scales.h"
 #include "engine/kv/codec/row_reader.h"
@@ -20,7 +20,7 @@ class CodeReader : public RowReader {
  private:
   // scale * code + zero of each column in memory, from begin_ on.
   struct Affines {
-    std::vector<float> scale, zero;
+    AlignedFloats scale, zero;
   };
   struct CodedRow {
     const uint8_t* codes;
@@ -39,15 +39,16 @@ class CodeReader : public RowReader {
   const PayloadLayout layout_;
   const uint8_t* const payload_;
   const KvKernels& kernels_;
-  // Columns to read, and whole stripes around them: every byte that places an outlier lies within row_.
+  // Columns to read, and whole stripes around them: every byte that places an outlier lies within a row.
   const uint64_t first_, last_, begin_, width_;
   Affines wide_, narrow_;         // keys
-  std::vector<float> mean_;       // values
-  std::array<float, 256> steps_;  // values: of GroupCode::step
-  std::vector<float> outliers_;
+  AlignedFloats mean_;       // values
+  float steps_[256];              // values: of GroupCode::step
+  AlignedFloats outliers_;
   std::vector<uint32_t> outlier_start_;  // by coded token
   std::vector<uint32_t> row_of_;         // mixed: within its class, by coded token
-  std::vector<float> row_;
+  AlignedFloats rows_[2];
+  float* row_ = nullptr;  // the one at hand
 };
 
 CodeReader::CodeReader(const PayloadHeader& header, const char* payload, uint32_t first_head, uint32_t heads,
@@ -60,8 +61,8 @@ CodeReader::CodeReader(const PayloadHeader& header, const char* payload, uint32_
       last_(first_ + uint64_t{heads} * header.dim),
       begin_(first_ / kStripeColumns * kStripeColumns),
       width_((last_ - begin_ + kStripeColumns - 1) / kStripeColumns * kStripeColumns),
-      outliers_(header.outliers),
-      row_(width_ + kRowSlack) {
+      outliers_(header.outliers + 1),
+      rows_{AlignedFloats(width_ + kRowSlack), AlignedFloats(width_ + kRowSlack)} {
   kernels_.widen[header.dtype](payload_ + layout_.values, header.outliers, outliers_.data());
   LoadColumns();
   LoadRows();
@@ -72,21 +73,23 @@ void CodeReader::LoadColumns() {
   const uint64_t end = std::min(begin_ + width_, layout_.columns);
   const float unit = header_.column_unit;
   if (!keys()) {
-    mean_.resize(width_);
+    mean_ = AlignedFloats(width_);
     const uint8_t* means = payload_ + layout_.columns_at;
     for (uint64_t c = begin_; c < end; ++c) mean_[c - begin_] = unit * LoadElement(KvDtype::kF16, means + 2 * c);
-    for (size_t i = 0; i < steps_.size(); ++i) {
+    for (size_t i = 0; i < 256; ++i) {
       steps_[i] = StepOf(static_cast<uint8_t>(i), header_.group_unit);
     }
-    wide_.scale.resize(width_), wide_.zero.resize(width_);
+    wide_ = {AlignedFloats(width_), AlignedFloats(width_)};
     return;
   }
-  for (Affines* affine : {&wide_, &narrow_}) affine->scale.resize(width_), affine->zero.resize(width_);
+  for (Affines* affine : {&wide_, &narrow_}) *affine = {AlignedFloats(width_), AlignedFloats(width_)};
   for (uint64_t c = begin_; c < end; ++c) {
     ColumnCode code;
     std::memcpy(&code, payload_ + layout_.columns_at + c * sizeof(code), sizeof(code));
-    const Affine wide = AffineOf(code, unit, layout_.wide_bits), narrow = AffineOf(code, unit, 2);
+    const Affine wide = AffineOf(code, unit, layout_.wide_bits);
     wide_.scale[c - begin_] = wide.scale, wide_.zero[c - begin_] = wide.zero;
+    if (layout_.kind != CodecKind::kMixed) continue;
+    const Affine narrow = AffineOf(code, unit, 2);
     narrow_.scale[c - begin_] = narrow.scale, narrow_.zero[c - begin_] = narrow.zero;
   }
 }
@@ -139,13 +142,13 @@ void CodeReader::ReadValues(const CodedRow& coded_row, uint32_t coded) {
     codes.columns(coded_row.codes + block * kBlockBytes, end - block, &wide_.scale[at], &wide_.zero[at], &row_[at]);
     return;
   }
-  const uint64_t blocks = dim / per_block;
-  for (uint64_t c = first_; c < last_; c += dim) {
-    const GroupCode group = groups[c / dim];
-    const float step = steps_[group.step];
-    codes.group(coded_row.codes + c / per_block * kBlockBytes, blocks, step, step * (group.zero * zero_step),
-                &mean_[c - begin_], &row_[c - begin_]);
-  }
+  GroupRun run;
+  run.codes = coded_row.codes + first_ / per_block * kBlockBytes;
+  run.heads = (last_ - first_) / dim, run.blocks = dim / per_block;
+  run.groups = reinterpret_cast<const uint8_t*>(groups + first_ / dim);
+  run.steps = steps_, run.zero_step = zero_step;
+  run.mean = &mean_[first_ - begin_], run.row = &row_[first_ - begin_];
+  codes.groups(run);
 }
 
 void CodeReader::Patch(uint32_t coded) {
@@ -154,14 +157,15 @@ void CodeReader::Patch(uint32_t coded) {
   uint32_t at = outlier_start_[coded];
   const uint64_t first_stripe = begin_ / kStripeColumns;
   for (uint64_t stripe = 0; stripe < first_stripe; ++stripe) at += counts[stripe];
-  float* row = row_.data();
+  float* row = row_;
   for (uint64_t stripe = 0; stripe < width_ / kStripeColumns; ++stripe, row += kStripeColumns) {
     for (const uint32_t end = at + counts[first_stripe + stripe]; at < end; ++at) row[places[at]] = outliers_[at];
   }
 }
 
 const float* CodeReader::Read(uint32_t token) {
-  float* const first = row_.data() + (first_ - begin_);
+  row_ = row_ == rows_[0].data() ? rows_[1].data() : rows_[0].data();
+  float* const first = row_ + (first_ - begin_);
   if (token < header_.exact_tokens) {
     const uint64_t at = token * layout_.columns + first_;
     kernels_.widen[header_.dtype](payload_ + layout_.exact + at * ElementBytes(dtype()), last_ - first_, first);

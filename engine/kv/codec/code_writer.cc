@@ -20,12 +20,13 @@ class CodeWriter {
 
  private:
   uint8_t* At(uint64_t offset) { return reinterpret_cast<uint8_t*>(out_.data()) + offset; }
-  int Bits(uint32_t coded) const { return wide_[coded] ? PayloadLayout(header_).wide_bits : 2; }
+  int Bits(uint32_t coded) const { return !wide_[coded] ? 2 : header_.codec == static_cast<uint8_t>(CodecKind::kInt8) ? 8 : 4; }
   void Decide(absl::Span<const float> saliency);
   void StoreExactRows(const PayloadLayout& layout);
   void StoreColumns(const PayloadLayout& layout);
   void StoreGroups(const PayloadLayout& layout);
   void StoreCodes(const PayloadLayout& layout);
+  const std::vector<Affine>& AffineOfRow(uint32_t coded);
   void StoreRow(uint32_t coded, const PayloadLayout& layout, uint8_t* to);
   void StoreOutliers(const PayloadLayout& layout);
   void MeasureError();
@@ -36,9 +37,9 @@ class CodeWriter {
   CodedTensor coded_;
   std::vector<bool> wide_;     // by coded token
   std::vector<float> means_;   // values: as a reader sees them
-  std::vector<ColumnCode> column_codes_;
   std::vector<GroupCode> group_codes_;
-  std::vector<Affine> affine_;  // of the row at hand
+  std::vector<Affine> wide_columns_, narrow_columns_;  // keys
+  std::vector<Affine> row_;                            // values: of the row at hand
   std::string out_;
 };
 
@@ -50,7 +51,6 @@ CodeWriter::CodeWriter(CodecKind kind, KvSide side, const KvTensorShape& shape, 
   header_.exact_tokens = std::min(shape.tokens, kExactTokens);
   coded_.tokens = shape.tokens - header_.exact_tokens, coded_.heads = shape.heads, coded_.dim = shape.dim;
   coded_.data = values + header_.exact_tokens * coded_.columns();
-  affine_.resize(coded_.columns());
 }
 
 void CodeWriter::Decide(absl::Span<const float> saliency) {
@@ -77,8 +77,12 @@ void CodeWriter::StoreExactRows(const PayloadLayout& layout) {
 
 void CodeWriter::StoreColumns(const PayloadLayout& layout) {
   if (means_.empty()) {
-    column_codes_ = ScaleColumns(coded_, layout.wide_bits, &header_.column_unit);
-    std::memcpy(At(layout.columns_at), column_codes_.data(), column_codes_.size() * sizeof(ColumnCode));
+    const std::vector<ColumnCode> codes = ScaleColumns(coded_, layout.wide_bits, &header_.column_unit);
+    std::memcpy(At(layout.columns_at), codes.data(), codes.size() * sizeof(ColumnCode));
+    for (const ColumnCode& code : codes) {
+      wide_columns_.push_back(AffineOf(code, header_.column_unit, layout.wide_bits));
+      narrow_columns_.push_back(AffineOf(code, header_.column_unit, 2));
+    }
     return;
   }
   for (size_t c = 0; c < means_.size(); ++c) {
@@ -102,25 +106,29 @@ void CodeWriter::StoreGroups(const PayloadLayout& layout) {
   std::memcpy(At(layout.groups), group_codes_.data(), group_codes_.size() * sizeof(GroupCode));
 }
 
+const std::vector<Affine>& CodeWriter::AffineOfRow(uint32_t coded) {
+  if (means_.empty()) return Bits(coded) == 2 ? narrow_columns_ : wide_columns_;
+  row_.clear();
+  for (uint32_t head = 0; head < coded_.heads; ++head) {
+    const Affine group = AffineOf(group_codes_[coded * coded_.heads + head], header_.group_unit, Bits(coded));
+    for (uint32_t i = 0; i < coded_.dim; ++i) row_.push_back({group.scale, means_[row_.size()] + group.zero});
+  }
+  return row_;
+}
+
 // The codes of one row, packed in blocks.
 void CodeWriter::StoreRow(uint32_t coded, const PayloadLayout& layout, uint8_t* to) {
   const int bits = Bits(coded);
-  for (size_t c = 0; c < layout.columns; ++c) {
-    if (means_.empty()) {
-      affine_[c] = AffineOf(column_codes_[c], header_.column_unit, bits);
-    } else if (c % coded_.dim == 0) {
-      const Affine group = AffineOf(group_codes_[coded * coded_.heads + c / coded_.dim], header_.group_unit, bits);
-      for (size_t i = c; i < c + coded_.dim; ++i) affine_[i] = {group.scale, means_[i] + group.zero};
-    }
-  }
+  const std::vector<Affine>& affine = AffineOfRow(coded);
+  const float* x = coded_.Row(coded);
   const size_t per_block = BlockColumns(bits);
   const float most = static_cast<float>((1 << bits) - 1);
   for (size_t c = 0; c < layout.columns; ++c) {
-    const auto [scale, zero] = affine_[c];
-    const float code = scale > 0 ? std::nearbyint((coded_.Row(coded)[c] - zero) / scale) : 0;
+    const auto [scale, zero] = affine[c];
+    const float code = scale > 0 ? std::clamp((x[c] - zero) / scale, 0.0f, most) : 0;
     const size_t place = c % per_block;
     to[c / per_block * kBlockBytes + place % 16] |=
-        static_cast<uint8_t>(static_cast<int>(std::clamp(code, 0.0f, most)) << place / 16 * bits);
+        static_cast<uint8_t>(static_cast<int>(code + 0.5f) << place / 16 * bits);
   }
 }
 
@@ -130,7 +138,7 @@ void CodeWriter::StoreCodes(const PayloadLayout& layout) {
     uint64_t& next = wide_[t] ? wide : narrow;
     StoreRow(t, layout, At(next));
     next += wide_[t] ? layout.wide_row_bytes : layout.narrow_row_bytes;
-    if (layout.kind == CodecKind::kMixed && wide_[t]) *At(layout.classes + t / 8) |= 1 << t % 8;
+    if (layout.kind == CodecKind::kMixed && wide_[t]) *At(layout.classes + t / 8) |= static_cast<uint8_t>(1 << t % 8);
   }
 }
 

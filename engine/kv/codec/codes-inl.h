@@ -60,16 +60,21 @@ void ByColumn(const uint8_t* codes, size_t blocks, const float* scale, const flo
 }
 
 template <int kBits>
-void ByGroup(const uint8_t* codes, size_t blocks, float step, float zero, const float* mean, float* row) {
+void ByGroup(const GroupRun& run) {
   constexpr size_t kColumns = BlockColumns(kBits);
   const RowTag d;
-  const RowVec steps = hn::Set(d, step), zeros = hn::Set(d, zero);
-  for (size_t b = 0; b < blocks; ++b) {
-    const float* HWY_RESTRICT means = mean + b * kColumns;
-    float* HWY_RESTRICT out = row + b * kColumns;
-    EachVector<kBits>(codes + b * kBlockBytes, [&](size_t column, RowVec code) HWY_ATTR {
-      hn::StoreU(hn::MulAdd(code, steps, hn::Add(hn::LoadU(d, means + column), zeros)), d, out + column);
-    });
+  const uint8_t* HWY_RESTRICT codes = run.codes;
+  const float* HWY_RESTRICT mean = run.mean;
+  float* HWY_RESTRICT row = run.row;
+  for (size_t head = 0; head < run.heads; ++head) {
+    const float step = run.steps[run.groups[2 * head]];
+    const float zero = step * (static_cast<float>(run.groups[2 * head + 1]) * run.zero_step);
+    const RowVec steps = hn::Set(d, step), zeros = hn::Set(d, zero);
+    for (size_t b = 0; b < run.blocks; ++b, codes += kBlockBytes, mean += kColumns, row += kColumns) {
+      EachVector<kBits>(codes, [&](size_t column, RowVec code) HWY_ATTR {
+        hn::StoreU(hn::MulAdd(code, steps, hn::Add(hn::LoadU(d, mean + column), zeros)), d, row + column);
+      });
+    }
   }
 }
 

@@ -5,11 +5,16 @@
 #include "engine/kv/codec/element.h"
 #include "engine/kv/codec/placement.h"
 #include "engine/kv/codec/row_reader.h"
+#include "hwy/cache_control.h"
 #include "larder/kv_codec.h"
 #include "storage/status_macros.h"
 
 namespace larder::kv {
 namespace {
+
+// A call that writes this much goes past the caches: rows will not be read from there, and memory need not be read
+// before it is overwritten.
+constexpr uint64_t kStreamBytes = 128 << 10;
 
 // Every selected token needs its row of the table, every head room for the rotation.
 absl::Status CheckTable(const RopeTable& rope, const KvTensorShape& shape, const Placement& placement) {
@@ -47,13 +52,16 @@ void PlaceRows(const KvTensorShape& shape, const Placement& placement, const Rop
                KvKernels::Place place, RowReader* reader) {
   PlacedRow row;
   row.heads = placement.heads(), row.dim = shape.dim, row.stride = target.head_stride;
+  row.stream = uint64_t{placement.count()} * placement.heads() * shape.dim * ElementBytes(target.dtype) >= kStreamBytes;
+  const float* next = reader->Read(placement.Token(0));
   for (uint32_t n = 0; n < placement.count(); ++n) {
-    const uint32_t token = placement.Token(n);
-    row.row = reader->Read(token);
+    row.row = next;
+    if (n + 1 < placement.count()) next = reader->Read(placement.Token(n + 1));
     row.to = reinterpret_cast<uint8_t*>(placement.To(n));
-    if (rope != nullptr) row.rope = rope->Row(token), row.rotary_dim = rope->rotary_dim();
+    if (rope != nullptr) row.rope = rope->Row(placement.Token(n)), row.rotary_dim = rope->rotary_dim();
     place(row);
   }
+  if (row.stream) hwy::FlushStream();
 }
 
 // The header; of a raw payload, which has none, a default one.

@@ -24,6 +24,19 @@ struct PlacedRow {
   const float* rope = nullptr;  // RopeTable::Row
   uint8_t* to = nullptr;
   uint64_t stride = 0;
+  bool stream = false;  // past the caches, where alignment allows
+};
+
+// Heads whose codes fill whole blocks, each with its step and zero: for column c of head h
+// row[c] = codes[c] * step + (mean[c] + step * zero * zero_step).
+struct GroupRun {
+  const uint8_t* codes = nullptr;
+  size_t heads = 0, blocks = 0;     // blocks of one head
+  const uint8_t* groups = nullptr;  // index of the step, then the zero, for each head
+  const float* steps = nullptr;     // 256 of them
+  float zero_step = 0;
+  const float* mean = nullptr;
+  float* row = nullptr;
 };
 
 struct KvKernels {
@@ -31,8 +44,7 @@ struct KvKernels {
   using Widen = void (*)(const uint8_t* from, size_t n, float* row);
   // row[c] = codes[c] * scale[c] + zero[c]; whole blocks.
   using Columns = void (*)(const uint8_t* codes, size_t blocks, const float* scale, const float* zero, float* row);
-  // row[c] = codes[c] * step + (mean[c] + zero).
-  using Group = void (*)(const uint8_t* codes, size_t blocks, float step, float zero, const float* mean, float* row);
+  using Groups = void (*)(const GroupRun& run);
   // Rotates in f32, rounds, writes exactly heads * dim elements.
   using Place = void (*)(const PlacedRow& row);
   // cosines[i], sines[i] of 2 pi * position * turns[i]; whole vectors are written.
@@ -43,7 +55,7 @@ struct KvKernels {
   Angles angles = nullptr;
   struct Codes {
     Columns columns = nullptr;
-    Group group = nullptr;
+    Groups groups = nullptr;
   };
   Codes codes8, codes4, codes2;
   const Codes& OfBits(int bits) const { return bits == 8 ? codes8 : bits == 4 ? codes4 : codes2; }

@@ -24,76 +24,99 @@ void WidenRow(const uint8_t* from, size_t n, float* row) {
 }
 
 // n elements as they are.
-template <KvDtype kType>
+template <KvDtype kType, bool kStream>
 HWY_INLINE void PlacePlain(const float* HWY_RESTRICT row, size_t n, uint8_t* HWY_RESTRICT to) {
   constexpr size_t kBytes = kType == KvDtype::kF32 ? 4 : 2;
   const RowTag d;
   const size_t lanes = hn::Lanes(d);
   size_t i = 0;
-  for (; i + lanes <= n; i += lanes) StoreVector<kType>(hn::LoadU(d, row + i), to + i * kBytes);
+  for (; i + lanes <= n; i += lanes) StoreVector<kType, kStream>(hn::LoadU(d, row + i), to + i * kBytes);
   if (i < n) StoreSome<kType>(hn::LoadU(d, row + i), n - i, to + i * kBytes);
 }
 
-template <KvDtype kType>
-HWY_INLINE void PlaceHalves(const float* HWY_RESTRICT row, size_t half, const float* HWY_RESTRICT rope,
-                            uint8_t* HWY_RESTRICT to) {
+// Calls use(row, to, i, cosines, sines) for each vector i of the first n elements of every head; the rope's row has
+// n cosines and n sines. Heads lie within, so that these are loaded once for all of them; but a line that is
+// streamed must be whole before the next begins.
+template <KvDtype kType, bool kStream, class Use>
+HWY_INLINE void EachHead(const PlacedRow& p, size_t n, const Use& use) {
   constexpr size_t kBytes = kType == KvDtype::kF32 ? 4 : 2;
   const RowTag d;
   const size_t lanes = hn::Lanes(d);
-  for (size_t i = 0; i < half; i += lanes) {
-    const RowVec a = hn::LoadU(d, row + i), b = hn::LoadU(d, row + half + i);
-    const RowVec cosine = hn::LoadU(d, rope + i), sine = hn::LoadU(d, rope + half + i);
-    const RowVec first = hn::NegMulAdd(b, sine, hn::Mul(a, cosine));
-    const RowVec second = hn::MulAdd(a, sine, hn::Mul(b, cosine));
-    if (i + lanes <= half) {
-      StoreVector<kType>(first, to + i * kBytes);
-      StoreVector<kType>(second, to + (half + i) * kBytes);
-    } else {
-      StoreSome<kType>(first, half - i, to + i * kBytes);
-      StoreSome<kType>(second, half - i, to + (half + i) * kBytes);
+  const float* HWY_RESTRICT rope = p.rope;
+  if constexpr (kStream) {
+    for (uint32_t head = 0; head < p.heads; ++head) {
+      const float* row = p.row + size_t{head} * p.dim;
+      uint8_t* to = p.to + head * p.stride;
+      for (size_t i = 0; i < n; i += lanes) {
+        use(row + i, to + i * kBytes, i, hn::LoadU(d, rope + i), hn::LoadU(d, rope + n + i));
+      }
+    }
+  } else {
+    for (size_t i = 0; i < n; i += lanes) {
+      const RowVec cosines = hn::LoadU(d, rope + i), sines = hn::LoadU(d, rope + n + i);
+      const float* row = p.row + i;
+      uint8_t* to = p.to + i * kBytes;
+      for (uint32_t head = p.heads; head > 0; --head, row += p.dim, to += p.stride) use(row, to, i, cosines, sines);
     }
   }
 }
 
-template <KvDtype kType>
-HWY_INLINE void PlacePairs(const float* HWY_RESTRICT row, size_t rotary, const float* HWY_RESTRICT rope,
-                           uint8_t* HWY_RESTRICT to) {
-  constexpr size_t kBytes = kType == KvDtype::kF32 ? 4 : 2;
+template <KvDtype kType, bool kStream>
+HWY_INLINE void StoreUpTo(RowVec value, size_t room, uint8_t* HWY_RESTRICT to) {
+  if (room >= hn::Lanes(RowTag())) {
+    StoreVector<kType, kStream>(value, to);
+  } else {
+    StoreSome<kType>(value, room, to);
+  }
+}
+
+template <KvDtype kType, bool kStream>
+HWY_INLINE void PlaceHalves(const PlacedRow& p) {
+  const size_t half = p.rotary_dim / 2, half_bytes = half * (kType == KvDtype::kF32 ? 4 : 2);
+  EachHead<kType, kStream>(p, half, [half, half_bytes](const float* HWY_RESTRICT row, uint8_t* HWY_RESTRICT to, size_t i,
+                                                       RowVec cosines, RowVec sines) HWY_ATTR {
+    const RowVec a = hn::LoadU(RowTag(), row), b = hn::LoadU(RowTag(), row + half);
+    StoreUpTo<kType, kStream>(hn::NegMulAdd(b, sines, hn::Mul(a, cosines)), half - i, to);
+    StoreUpTo<kType, kStream>(hn::MulAdd(a, sines, hn::Mul(b, cosines)), half - i, to + half_bytes);
+  });
+}
+
+template <KvDtype kType, bool kStream>
+HWY_INLINE void PlacePairs(const PlacedRow& p) {
+  const size_t rotary = p.rotary_dim;
+  EachHead<kType, kStream>(p, rotary, [rotary](const float* HWY_RESTRICT row, uint8_t* HWY_RESTRICT to, size_t i,
+                                               RowVec cosines, RowVec sines) HWY_ATTR {
 #if HWY_TARGET == HWY_SCALAR  // a vector holds no pair
-  for (size_t i = 0; i < rotary; i += 2) {
-    StoreElement(kType, row[i] * rope[i] + row[i + 1] * rope[rotary + i], to + i * kBytes);
-    StoreElement(kType, row[i + 1] * rope[i + 1] + row[i] * rope[rotary + i + 1], to + (i + 1) * kBytes);
-  }
+    const RowVec a = hn::Set(RowTag(), row[0]), other = hn::Set(RowTag(), row[i % 2 == 0 ? 1 : -1]);
 #else
-  const RowTag d;
-  const size_t lanes = hn::Lanes(d);
-  for (size_t i = 0; i < rotary; i += lanes) {
-    const RowVec a = hn::LoadU(d, row + i);
-    const RowVec turned = hn::MulAdd(hn::Shuffle2301(a), hn::LoadU(d, rope + rotary + i),
-                                     hn::Mul(a, hn::LoadU(d, rope + i)));
-    if (i + lanes <= rotary) {
-      StoreVector<kType>(turned, to + i * kBytes);
-    } else {
-      StoreSome<kType>(turned, rotary - i, to + i * kBytes);
-    }
-  }
+    const RowVec a = hn::LoadU(RowTag(), row), other = hn::Shuffle2301(a);
 #endif
+    StoreUpTo<kType, kStream>(hn::MulAdd(other, sines, hn::Mul(a, cosines)), rotary - i, to);
+  });
+}
+
+template <KvDtype kType, RopeStyle kStyle, bool kStream>
+void PlaceRowAs(const PlacedRow& p) {
+  constexpr size_t kBytes = kType == KvDtype::kF32 ? 4 : 2;
+  if (kStyle == RopeStyle::kNone && p.stride == p.dim * kBytes) {
+    return PlacePlain<kType, kStream>(p.row, static_cast<size_t>(p.heads) * p.dim, p.to);
+  }
+  if constexpr (kStyle == RopeStyle::kNeox) PlaceHalves<kType, kStream>(p);
+  if constexpr (kStyle == RopeStyle::kInterleaved) PlacePairs<kType, kStream>(p);
+  const size_t turned = kStyle == RopeStyle::kNone ? 0 : p.rotary_dim;
+  for (uint32_t head = 0; turned < p.dim && head < p.heads; ++head) {
+    PlacePlain<kType, kStream>(p.row + size_t{head} * p.dim + turned, p.dim - turned,
+                               p.to + head * p.stride + turned * kBytes);
+  }
 }
 
 template <KvDtype kType, RopeStyle kStyle>
 void PlaceRow(const PlacedRow& p) {
   constexpr size_t kBytes = kType == KvDtype::kF32 ? 4 : 2;
-  if (kStyle == RopeStyle::kNone && p.stride == p.dim * kBytes) {
-    return PlacePlain<kType>(p.row, static_cast<size_t>(p.heads) * p.dim, p.to);
-  }
-  for (uint32_t head = 0; head < p.heads; ++head) {
-    const float* row = p.row + static_cast<size_t>(head) * p.dim;
-    uint8_t* to = p.to + head * p.stride;
-    if constexpr (kStyle == RopeStyle::kNeox) PlaceHalves<kType>(row, p.rotary_dim / 2, p.rope, to);
-    if constexpr (kStyle == RopeStyle::kInterleaved) PlacePairs<kType>(row, p.rotary_dim, p.rope, to);
-    const size_t turned = kStyle == RopeStyle::kNone ? 0 : p.rotary_dim;
-    if (turned < p.dim) PlacePlain<kType>(row + turned, p.dim - turned, to + turned * kBytes);
-  }
+  // Every vector of a row begins at a multiple of 64 bytes if all of these do.
+  const uint64_t edges = reinterpret_cast<uintptr_t>(p.to) | p.stride | p.dim / 2 * kBytes | p.rotary_dim / 2 * kBytes;
+  if (kCanStream && p.stream && edges % 64 == 0) return PlaceRowAs<kType, kStyle, kCanStream>(p);
+  PlaceRowAs<kType, kStyle, false>(p);
 }
 
 template <KvDtype kType>

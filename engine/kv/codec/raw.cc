@@ -1,6 +1,5 @@
 // Rows that are kept as they came.
-#include <vector>
-
+#include "engine/kv/codec/aligned_floats.h"
 #include "engine/kv/codec/row_reader.h"
 
 namespace larder::kv {
@@ -14,11 +13,12 @@ class RawReader : public RowReader {
         row_bytes_(shape.RowBytes()),
         widen_(kernels.widen[static_cast<size_t>(shape.dtype)]),
         count_(static_cast<size_t>(heads) * shape.dim),
-        row_(count_ + kRowSlack) {}
+        rows_{AlignedFloats(count_ + kRowSlack), AlignedFloats(count_ + kRowSlack)} {}
 
   const float* Read(uint32_t token) override {
-    widen_(from_ + token * row_bytes_, count_, row_.data());
-    return row_.data();
+    last_ = 1 - last_;
+    widen_(from_ + token * row_bytes_, count_, rows_[last_].data());
+    return rows_[last_].data();
   }
 
  private:
@@ -26,7 +26,8 @@ class RawReader : public RowReader {
   const uint64_t row_bytes_;
   const KvKernels::Widen widen_;
   const size_t count_;
-  std::vector<float> row_;
+  AlignedFloats rows_[2];
+  size_t last_ = 0;
 };
 
 }  // namespace

@@ -12,11 +12,12 @@
 
 namespace larder::kv {
 
-// Not thread-safe: holds the row.
+// Not thread-safe: holds two rows, so that the next can be read before the last is used. What was just written
+// number by number (outliers) is slow to load as a vector.
 class RowReader {
  public:
   virtual ~RowReader() = default;
-  // The row's heads from first_head on, kRowSlack readable floats behind them; until the next call.
+  // The row's heads from first_head on, kRowSlack readable floats behind them; until the next call but one.
   virtual const float* Read(uint32_t token) = 0;
 };
 
