@@ -72,6 +72,7 @@ endfunction()
 
 larder_install_library(larder larder larder_engine)
 install(FILES ${LARDER_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/larder)
+install(TARGETS larder_kv_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 if(LARDER_SERVER)
   larder_install_library(larder_client_package client larder_client)
