@@ -64,8 +64,8 @@ class KvCache {
   // Many entries, or parts of them, rotated to where they go: layer by layer, all objects of a layer in
   // order before the next, while the reads of the layers that follow are in flight. An object that fails
   // (NotFound, InvalidArgument, DataLoss as for Get) says so once, with its status; the others go on.
-  // InvalidArgument for more than 4,096 requests. Runs in the caller's thread; `sink` must not write to
-  // this database.
+  // InvalidArgument for more than 4,096 requests. `sink` runs in the caller's thread and must not call this
+  // cache.
   absl::Status Read(absl::Span<const KvReadRequest> requests, KvReadSink sink) const;
   // NotFound if there is no such entry, or none of its kind beside it.
   absl::StatusOr<std::string> GetSidecar(const KvKey& key, KvSidecarKind kind) const;

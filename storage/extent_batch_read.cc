@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include <algorithm>
+#include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +21,18 @@ absl::Status TooShort(const ExtentPointer& pointer, uint64_t bytes_there) {
   return absl::DataLossError(absl::StrCat(DescribeExtent(pointer), ": the file ends at byte ",
                                           pointer.offset + bytes_there, ", expected ",
                                           pointer.offset + pointer.length, " or more"));
+}
+
+// An exception would leave reads in flight into buffers that others are given.
+bool Reserve(uint64_t bytes, std::string* payload) {
+  try {
+    payload->reserve(bytes);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  } catch (const std::length_error&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -162,7 +176,9 @@ void ExtentBatchRead::Consume(uint32_t slot) {
   if (piece.done < (check_padding_ ? piece.length : payload)) {
     return Fail(extent, TooShort(extent.pointer, piece.start + piece.done));
   }
-  if (piece.start == 0) extent.payload.reserve(extent.pointer.length);
+  if (piece.start == 0 && !Reserve(extent.pointer.length, &extent.payload)) {
+    return Fail(extent, absl::ResourceExhaustedError(absl::StrCat(DescribeExtent(extent.pointer), ": no memory")));
+  }
   extent.crc32c = Crc32c(absl::string_view(data, payload), extent.crc32c);
   extent.payload.append(data, payload);
   extent.consumed += piece.length;

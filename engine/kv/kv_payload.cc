@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,6 +32,15 @@ absl::Status CheckRange(absl::string_view what, uint32_t first, uint32_t* count,
   }
   *count = static_cast<uint32_t>(end - first);
   return absl::OkStatus();
+}
+
+absl::Status Resize(uint64_t bytes, std::string* buffer) {
+  try {
+    buffer->resize(bytes);
+    return absl::OkStatus();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat("kv read: no memory for ", bytes, " bytes"));
+  }
 }
 
 }  // namespace
@@ -160,7 +170,7 @@ bool LayerDecoder::AsKept(KvSide side) const {
 absl::Status LayerDecoder::Decode(KvSide side, std::string* payload) {
   if (AsKept(side)) return CheckKvPayload(codec_, side, shape_, *payload);
   const uint64_t tokens = token_list_.empty() ? selection_.tokens : token_list_.size();
-  scratch_.resize(tokens * selection_.heads * shape_.dim * shape_.ElementBytes());
+  RETURN_IF_ERROR(Resize(tokens * selection_.heads * shape_.dim * shape_.ElementBytes(), &scratch_));
   const KvTarget target = ContiguousTarget({reinterpret_cast<std::byte*>(scratch_.data()), scratch_.size()},
                                            shape_.dtype, selection_.heads, shape_.dim);
   KvSelection selection = selection_;

@@ -10,10 +10,13 @@ namespace larder::kv {
 ReadAhead::ReadAhead(const storage::ExtentStore* extents, std::vector<storage::ExtentPointer> pointers,
                      uint64_t max_bytes)
     : extents_(extents), pointers_(std::move(pointers)), max_bytes_(max_bytes) {
+  uint64_t bytes = 0;
+  for (const storage::ExtentPointer& pointer : pointers_) bytes += pointer.length;
+  if (bytes <= kAloneBytes) return;
   try {
     thread_.emplace([this] { Work(); });
   } catch (const std::system_error&) {
-    // No thread can be had: Next reads for itself.
+    // None can be had.
   }
 }
 
@@ -26,7 +29,8 @@ ReadAhead::~ReadAhead() {
 }
 
 absl::StatusOr<std::string> ReadAhead::Next() {
-  if (!thread_.has_value()) return std::move(extents_->Read({&pointers_[read_++], 1})[0]);
+  if (!thread_.has_value() && taken_ == read_) ReadSome();
+  ++taken_;
   absl::MutexLock lock(&mu_);
   mu_.Await(absl::Condition(this, &ReadAhead::HasNext));
   absl::StatusOr<std::string> next = std::move(ready_.front());

@@ -18,10 +18,12 @@ namespace larder::kv {
 
 // What may lie read and not yet taken, of one reader.
 inline constexpr uint64_t kReadAheadBytes = 16 << 20;
+inline constexpr uint64_t kAloneBytes = 256 << 10;
 
 // A thread of its own takes payloads from ExtentStore::Stream and lays them up, until `max_bytes` lie
 // there; then it lets go of the store's read queue and starts again once half of them are taken, so that
-// a slow reader keeps no queue from others. Single-threaded for its user.
+// a slow reader keeps no queue from others. A few bytes are not worth a thread: Next then reads them, as it
+// does where no thread can be had. Single-threaded for its user.
 class ReadAhead {
  public:
   ReadAhead(const storage::ExtentStore* extents, std::vector<storage::ExtentPointer> pointers,
@@ -48,7 +50,8 @@ class ReadAhead {
   std::deque<absl::StatusOr<std::string>> ready_ ABSL_GUARDED_BY(mu_);
   uint64_t ready_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  size_t read_ = 0;  // the thread's own: pointers that were read
+  size_t read_ = 0;   // pointers that were read; the thread's own, where there is one
+  size_t taken_ = 0;  // by Next
   std::optional<std::thread> thread_;
 };
 

@@ -27,10 +27,12 @@ std::vector<ExtentPointer> Append(TestDatabase* db, int count, uint64_t bytes) {
 
 TEST(ReadAhead, GivesEverythingInOrderWhateverTheRoom) {
   TestDatabase db;
-  const auto pointers = Append(&db, 50, 3'000);
-  for (const uint64_t room : {1ull, 10'000ull, 1ull << 20}) {
-    ReadAhead ahead(&db.extents(), pointers, room);
-    for (int i = 0; i < 50; ++i) EXPECT_EQ(*ahead.Next(), Payload(3'000 + i, i, 0, false)) << room;
+  for (const uint64_t bytes : {3'000, 30'000}) {  // with and without a thread
+    const auto pointers = Append(&db, 50, bytes);
+    for (const uint64_t room : {1ull, 10'000ull, 1ull << 20}) {
+      ReadAhead ahead(&db.extents(), pointers, room);
+      for (int i = 0; i < 50; ++i) EXPECT_EQ(*ahead.Next(), Payload(bytes + i, i, 0, false)) << room;
+    }
   }
 }
 

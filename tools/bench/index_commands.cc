@@ -1,4 +1,3 @@
-
 #include "tools/bench/ann.h"
 #include "tools/bench/codes.h"
 #include "tools/bench/commands.h"
