@@ -24,14 +24,6 @@ absl::string_view BytesOf(absl::Span<const int32_t> tokens) {
   return {reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(int32_t)};
 }
 
-std::string TokenHash(absl::Span<const int32_t> tokens) {
-  const absl::string_view bytes = BytesOf(tokens);
-  std::string digest(kHashBytes, '\0');
-  ::SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-           reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
-}
-
 // What one key adds to a call.
 size_t SizeOf(const KvKey& key) { return BytesOf(key.tokens).size() + 80 * key.variant.context.size() + 16; }
 
@@ -88,12 +80,20 @@ absl::StatusOr<std::unique_ptr<LocalKv>> LocalKv::Connect(const LocalKvOptions& 
 LocalKv::LocalKv(std::shared_ptr<LocalKvConnection> connection) : connection_(std::move(connection)) {}
 LocalKv::~LocalKv() = default;
 
+std::string LocalKv::HashOf(absl::Span<const int32_t> tokens) {
+  const absl::string_view bytes = BytesOf(tokens);
+  std::string digest(kHashBytes, '\0');
+  ::SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+           reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
+}
+
 absl::StatusOr<std::vector<KvLookup>> LocalKv::Lookup(absl::string_view profile_id,
                                                       absl::Span<const std::vector<int32_t>> chunks) {
   std::vector<Hash> hashes;
   hashes.reserve(chunks.size());
   for (const std::vector<int32_t>& tokens : chunks) {
-    hashes.push_back({TokenHash(tokens), static_cast<uint32_t>(tokens.size())});
+    hashes.push_back({HashOf(tokens), static_cast<uint32_t>(tokens.size())});
   }
   return Lookup(profile_id, hashes);
 }

@@ -100,6 +100,7 @@ class LocalKv {
     uint32_t tokens = 0;
   };
   absl::StatusOr<std::vector<KvLookup>> Lookup(absl::string_view profile_id, absl::Span<const Hash> hashes);
+  static std::string HashOf(absl::Span<const int32_t> tokens);
 
   // One answer a chunk, in order: brought from disk if it has to be. NotFound on a miss, DataLoss for a
   // damaged entry, ResourceExhausted if this process holds too much; a failed call is each one's status.

@@ -66,12 +66,15 @@ absl::StatusOr<v1::LocalReply> LocalKvConnection::Call(const v1::LocalRequest& r
 }
 
 absl::StatusOr<v1::LocalReply> LocalKvConnection::Exchange(const std::string& packet) {
-  RETURN_IF_ERROR(SendPacket(socket_.get(), packet));
+  const absl::Status sent = SendPacket(socket_.get(), packet);
   std::vector<PacketFd> fds;
-  ASSIGN_OR_RETURN(const absl::string_view received, ReceivePacket(socket_.get(), &buffer_, &fds));
+  auto received = ReceivePacket(socket_.get(), &buffer_, &fds);
+  // A server that hung up may have said why: that lies behind the reset.
+  if (absl::IsUnavailable(received.status())) received = ReceivePacket(socket_.get(), &buffer_, &fds);
+  if (!received.ok()) return sent.ok() ? received.status() : sent;
   v1::LocalReply reply;
-  if (!reply.ParseFromArray(received.data(), static_cast<int>(received.size()))) {
-    return absl::InternalError(absl::StrCat("kv socket: a reply of ", received.size(), " bytes that is none"));
+  if (!reply.ParseFromArray(received->data(), static_cast<int>(received->size()))) {
+    return absl::InternalError(absl::StrCat("kv socket: a reply of ", received->size(), " bytes that is none"));
   }
   RETURN_IF_ERROR(Keep(reply.acquire(), std::move(fds)));
   return reply;

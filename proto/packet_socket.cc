@@ -64,7 +64,7 @@ absl::Status ClearStale(const std::string& path) {
   return absl::OkStatus();
 }
 
-timeval ToTimeval(absl::Duration duration) {
+timeval TimeLimit(absl::Duration duration) {
   // 0 would mean for ever.
   return absl::ToTimeval(std::max(duration, absl::Microseconds(1)));
 }
@@ -107,7 +107,7 @@ absl::StatusOr<PacketFd> ListenPackets(const std::string& path) {
 
 absl::Status PreparePackets(int socket, absl::Duration receive, absl::Duration send) {
   const int bytes = static_cast<int>(kMaxPacketBytes);  // doubled by the kernel
-  const timeval receive_time = ToTimeval(receive), send_time = ToTimeval(send);
+  const timeval receive_time = TimeLimit(receive), send_time = TimeLimit(send);
   ::setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
   if (::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &receive_time, sizeof(receive_time)) != 0 ||
       ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &send_time, sizeof(send_time)) != 0) {

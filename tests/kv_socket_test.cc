@@ -1,91 +1,22 @@
-#include "rpc/kv_socket.h"
-
-#include <fcntl.h>
+// KV entries from shared memory, through larderd's Unix socket.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <fstream>
-#include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
-#include "engine/kv/kv_test_database.h"
 #include "engine/kv/pool/segment_map.h"
-#include "larder/local_kv.h"
+#include "larder/client.h"
 #include "larder/v1/kv_local.pb.h"
 #include "proto/packet_socket.h"
+#include "tests/support/kv_socket_fixture.h"
 
 namespace larder {
 namespace {
 
 using ::testing::HasSubstr;
-using kv::Payload;
-using kv::Tokens;
-
-constexpr uint64_t kPayload = 512;  // of kv::SmallProfile and 16 tokens
-
-class KvSocketTest : public ::testing::Test {
- protected:
-  void Serve(uint64_t pool_bytes = 16 << 20) {
-    db_ = std::make_unique<kv::TestDatabase>(1 << 20, pool_bytes);
-    Listen();
-  }
-  void Listen() {
-    auto server = KvSocket::Start(&db_->kv(), options_);
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-  }
-  std::unique_ptr<LocalKv> Connect(const std::string& tenant = "t") {
-    auto client = LocalKv::Connect(
-        {.path = options_.path, .tenant = tenant, .clock = [this] { return absl::FromUnixMillis(now_ms_.load()); }});
-    EXPECT_TRUE(client.ok()) << client.status();
-    return client.ok() ? *std::move(client) : nullptr;
-  }
-  absl::Status Put(int seed, const std::string& tenant = "t", const std::vector<KvOwner>& owners = {}) {
-    return db_->Put(db_->Key(seed, tenant), seed, owners);
-  }
-  absl::StatusOr<LocalKvLease> Acquire(LocalKv& client, int seed) {
-    const std::vector<std::vector<int32_t>> chunks = {Tokens(seed)};
-    return std::move(client.Acquire(db_->profile_id(), chunks)[0]);
-  }
-  // Empty, or how what the lease shows differs from what Put(seed) wrote.
-  static std::string Difference(LocalKvLease& lease, int seed) {
-    if (lease.layers() != 3 || lease.tokens() != 16) return "shape";
-    for (uint32_t i = 0; i < 3; ++i) {
-      const auto layer = lease.Layer(i);
-      if (!layer.ok()) return layer.status().ToString();
-      if (layer->k != Payload(kPayload, seed, i, false)) return absl::StrCat("layer ", i, " K");
-      if (layer->v != Payload(kPayload, seed, i, true)) return absl::StrCat("layer ", i, " V");
-    }
-    return lease.Check().ToString() == "OK" ? "" : "check";
-  }
-  uint64_t Leases() { return db_->impl().pool()->Stats().leases; }
-  bool WaitFor(const std::function<bool()>& condition) {
-    for (const absl::Time until = absl::Now() + absl::Seconds(20); absl::Now() < until;) {
-      if (condition()) return true;
-      absl::SleepFor(absl::Milliseconds(2));
-    }
-    return false;
-  }
-
-  storage::TestDirectory directory_;
-  KvSocketOptions options_{.path = directory_.path("kv.sock")};
-  std::atomic<int64_t> now_ms_ = 1'000'000;
-  std::unique_ptr<kv::TestDatabase> db_;
-  std::unique_ptr<KvSocket> server_;
-};
 
 TEST_F(KvSocketTest, ReadsWhatWasPutWithoutCopyingIt) {
   Serve();
@@ -230,97 +161,37 @@ TEST_F(KvSocketTest, ATenantIsNeverGivenAnothersSegments) {
   }
 }
 
-class Child {
- public:
-  Child(std::vector<std::string> arguments, const std::string& output) {
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    EXPECT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-  }
-  ~Child() { Kill(); }
-  void Kill() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(std::exchange(pid_, 0), nullptr, 0);
-  }
-
- private:
-  pid_t pid_ = 0;
-};
-
-TEST_F(KvSocketTest, AKilledClientsLeasesAreFreeAndItsMemoryIsUsedAgain) {
-  Serve(4 << 20);
-  std::vector<std::string> arguments = {KV_READER_PATH, options_.path, "t", db_->profile_id()};
-  for (int i = 0; i < 30; ++i) {
-    ASSERT_TRUE(Put(i).ok());
-    arguments.push_back(absl::StrJoin(Tokens(i), ","));
-  }
-  const std::string output = directory_.path("held");
-  Child child(arguments, output);
-  const auto held = [&] {
-    std::string word;
-    int count = 0;
-    std::ifstream(output) >> word >> count;
-    return count;
+// The server as it is run: put over gRPC, read from shared memory.
+TEST_F(KvSocketTest, LarderdPassesItsSharedMemory) {
+  const std::string output = directory_.path("listening");
+  Child larderd({LARDERD_PATH, "--db", directory_.path("db"), "--create", "--listen", "127.0.0.1:0", "--port-file", output,
+                 "--kv-pool-mb", "16", "--kv-socket", options_.path}, directory_.path("out"));
+  const auto address = [&] {
+    std::string text;
+    std::ifstream(output) >> text;
+    return text;
   };
-  ASSERT_TRUE(WaitFor([&] { return held() == 30; }));
-  EXPECT_EQ(Leases(), 30u);
-  for (int i = 100; i < 900; ++i) ASSERT_TRUE(Put(i).ok());
+  ASSERT_TRUE(WaitFor([&] { return !address().empty(); }));
+  const auto remote = Client::Connect({.address = address()});
+  const std::string profile_id = *(*remote)->kv().RegisterProfile(kv::SmallProfile());
+  const KvKey key{"t", profile_id, Tokens(1)};
+  const auto handle = (*remote)->kv().PutBegin({.key = key});
+  ASSERT_TRUE(handle.ok()) << handle.status();
+  for (uint32_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE((*remote)->kv().PutLayer(*handle, i, Payload(kPayload, 1, i, false), Payload(kPayload, 1, i, true)).ok());
+  }
+  ASSERT_TRUE((*remote)->kv().PutCommit(*handle).ok());
   const auto client = Connect();
-  const auto hit = [&](int i) {
-    return (*client->Lookup(db_->profile_id(), std::vector<std::vector<int32_t>>{Tokens(i)}))[0].hit;
-  };
-  for (int i = 0; i < 30; ++i) EXPECT_TRUE(hit(i)) << "held: not evicted";
-  child.Kill();
-  ASSERT_TRUE(WaitFor([&] { return Leases() == 0; }));
-  for (int i = 1'000; i < 1'800; ++i) ASSERT_TRUE(Put(i).ok());
-  for (int i = 0; i < 30; ++i) EXPECT_FALSE(hit(i)) << i;
-}
-
-TEST_F(KvSocketTest, SurvivesHostileClients) {
-  options_.send = absl::Milliseconds(200);
-  options_.hello = absl::Milliseconds(300);
-  Serve();
-  ASSERT_TRUE(Put(1).ok());
-  const auto good = Connect();
-  auto lease = *Acquire(*good, 1);
-  v1::LocalRequest hello, stats;
-  hello.mutable_hello()->set_version(1);
-  stats.mutable_stats();
-  std::mt19937 random(3);
-  for (int i = 0; i < 60; ++i) {
-    PacketFd socket = *ConnectPackets(options_.path);
-    ASSERT_TRUE(PreparePackets(socket.get(), absl::Seconds(10), absl::Seconds(1)).ok());
-    if (i % 3 == 0) {  // noise, with descriptors nobody asked for
-      std::string noise(1 + random() % 5'000, '\0');
-      for (char& c : noise) c = static_cast<char>(random());
-      const int fds[] = {socket.get(), 0, 1};
-      SendPacket(socket.get(), noise, fds).IgnoreError();
-    } else if (i % 3 == 1) {  // gone before its reply comes: SIGPIPE must not end the server
-      for (int j = 0; j < 5; ++j) SendPacket(socket.get(), hello.SerializeAsString()).IgnoreError();
-    } else {  // a packet that is too long
-      std::string huge(kMaxPacketBytes + 4'096, 'x');
-      const int bytes = 1 << 20;
-      ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
-      ::send(socket.get(), huge.data(), huge.size(), MSG_NOSIGNAL);
-    }
-  }
-  {  // never takes a reply, then one that never says who it is
-    PacketFd deaf = *ConnectPackets(options_.path), mute = *ConnectPackets(options_.path);
-    ASSERT_TRUE(PreparePackets(deaf.get(), absl::Seconds(1), absl::Milliseconds(50)).ok());
-    SendPacket(deaf.get(), hello.SerializeAsString()).IgnoreError();
-    for (int i = 0; i < 20'000; ++i) {
-      if (!SendPacket(deaf.get(), stats.SerializeAsString()).ok()) break;
-    }
-    EXPECT_TRUE(WaitFor([&] { return server_->clients() == 1; }));
-  }
-  EXPECT_EQ(Difference(lease, 1), "");
-  EXPECT_EQ(Leases(), 1u);
+  auto leases = client->Acquire({&key, 1});
+  ASSERT_TRUE(leases[0].ok()) << leases[0].status();
+  EXPECT_EQ(Difference(*leases[0], 1), "");
+  EXPECT_EQ(client->GetProfile(profile_id)->model, "small");
+  const LocalKvStats stats = *client->Stats();
+  EXPECT_EQ(stats.capacity_bytes, 16u << 20);
+  EXPECT_EQ(stats.entries, 1u);
+  EXPECT_EQ(stats.leases, 1u);
+  larderd.Kill();
+  EXPECT_EQ(Difference(*leases[0], 1), "") << "what is mapped stays";
 }
 
 TEST_F(KvSocketTest, RefusesMoreClientsThanItsLimit) {
@@ -365,49 +236,6 @@ TEST_F(KvSocketTest, AClientOutlivesItsServerAndIsToldSo) {
   Listen();
   EXPECT_EQ(Acquire(*client, 1).status().code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(Acquire(*Connect(), 1).ok());
-}
-
-// Clients over the socket while others put and delete, in a pool that holds a part of the entries.
-// LARDER_KV_READS: how many checked reads (long form).
-TEST_F(KvSocketTest, EveryReadIsRightWhileEntriesComeAndGo) {
-  const char* const wanted = std::getenv("LARDER_KV_READS");
-  const int64_t reads = wanted == nullptr ? 3'000 : std::atoll(wanted);
-  Serve(4 << 20);
-  constexpr int kEntries = 300;
-  for (int i = 0; i < kEntries; ++i) ASSERT_TRUE(Put(i).ok());
-  std::atomic<int64_t> done = 0, wrong = 0;
-  const auto read = [&](int thread) {
-    std::mt19937 random(thread);
-    const auto client = Connect();
-    while (done < reads) {
-      std::vector<std::vector<int32_t>> chunks;
-      std::vector<int> seeds;
-      for (int i = 0; i < 8; ++i) chunks.push_back(Tokens(seeds.emplace_back(random() % kEntries)));
-      auto leases = client->Acquire(db_->profile_id(), chunks);
-      for (size_t i = 0; i < leases.size(); ++i) {
-        if (!leases[i].ok()) continue;
-        if (Difference(*leases[i], seeds[i]) != "") ++wrong;
-        ++done;
-      }
-    }
-  };
-  std::atomic<bool> stop = false;
-  std::thread churn([&] {
-    for (int i = 0; !stop; ++i) {
-      const int seed = i * 7 % kEntries;
-      EXPECT_TRUE(db_->kv().Delete(db_->Key(seed, "t")).ok());
-      EXPECT_TRUE(Put(seed).ok());
-    }
-  });
-  std::vector<std::thread> readers;
-  for (int i = 0; i < 3; ++i) readers.emplace_back(read, i);
-  for (std::thread& reader : readers) reader.join();
-  stop = true;
-  churn.join();
-  EXPECT_EQ(wrong.load(), 0);
-  EXPECT_TRUE(WaitFor([&] { return Leases() == 0; }));
-  EXPECT_GT(db_->impl().pool()->Stats().evictions, 0u);
-  RecordProperty("reads", static_cast<int>(done.load()));
 }
 
 }  // namespace

@@ -72,16 +72,26 @@ absl::StatusOr<KvLookup> Judge(const absl::StatusOr<std::string>& record, const 
   return answer;
 }
 
+// What is in shared memory is in the store too: it leaves the memory first.
+bool FindShared(const KvContext& context, const KeyView& key, KvLookup* answer) {
+  if (context.pool == nullptr || key.variant.kind != KvVariantKind::kNone) return false;
+  const auto found = context.pool->Find(key.tenant, key.profile_id, key.tokens);
+  if (found.has_value()) *answer = *found;
+  return found.has_value();
+}
+
 absl::StatusOr<std::vector<KvLookup>> LookupAll(const KvContext& context, size_t count,
                                                 const std::function<KeyView(size_t)>& key_at) {
   RETURN_IF_ERROR(CheckKeyCount(count));
-  std::vector<KvLookup> answers;
-  answers.reserve(count);
+  std::vector<KvLookup> answers(count);
   for (size_t begin = 0; begin < count; begin += kLookupBlock) {
     const size_t end = std::min(count, begin + kLookupBlock);
     std::vector<std::string> entry_keys;
+    std::vector<size_t> asked;  // of the store
     for (size_t i = begin; i < end; ++i) {
       const KeyView key = key_at(i);
+      if (FindShared(context, key, &answers[i])) continue;
+      asked.push_back(i);
       auto entry_key = EntryKey(key.tenant, key.profile_id, key.tokens, key.variant);
       if (!entry_key.ok()) {
         return absl::InvalidArgumentError(absl::StrCat("key ", i, ": ", entry_key.status().message()));
@@ -89,10 +99,9 @@ absl::StatusOr<std::vector<KvLookup>> LookupAll(const KvContext& context, size_t
       entry_keys.push_back(*std::move(entry_key));
     }
     const auto records = context.store->MultiGet(Table::kKvEntries, entry_keys);
-    for (size_t i = begin; i < end; ++i) {
-      ASSIGN_OR_RETURN(const EntryHeader expected, MakeHeader(key_at(i)));
-      ASSIGN_OR_RETURN(KvLookup answer, Judge(records[i - begin], expected));
-      answers.push_back(answer);
+    for (size_t i = 0; i < asked.size(); ++i) {
+      ASSIGN_OR_RETURN(const EntryHeader expected, MakeHeader(key_at(asked[i])));
+      ASSIGN_OR_RETURN(answers[asked[i]], Judge(records[i], expected));
     }
   }
   return answers;

@@ -14,6 +14,7 @@ namespace {
 constexpr std::pair<const char*, KvSection> kSections[] = {
     {"reorder", MeasureReorder},
     {"disk", MeasureDisk},
+    {"local", MeasureLocal},
 };
 
 absl::Status CheckNames(const std::vector<std::string>& names) {

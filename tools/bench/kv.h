@@ -39,6 +39,7 @@ using KvSection = absl::StatusOr<KvResult> (*)(const KvOptions& options);
 
 absl::StatusOr<KvResult> MeasureReorder(const KvOptions& options);  // kv_reorder.cc
 absl::StatusOr<KvResult> MeasureDisk(const KvOptions& options);     // kv_disk.cc
+absl::StatusOr<KvResult> MeasureLocal(const KvOptions& options);    // kv_local.cc
 
 // Prints a table, or JSON lines; the last line is the summary, with every figure that was measured.
 absl::Status RunKv(const KvOptions& options);

@@ -1,6 +1,7 @@
 #include "tools/bench/commands.h"
 #include "tools/bench/kv.h"
 #include "tools/bench/kv_codec.h"
+#include "tools/bench/kv_local.h"
 #include "tools/bench/kv_trace.h"
 #include "tools/bench/work_directory.h"
 
@@ -8,7 +9,7 @@ namespace larder::tools {
 namespace {
 
 void KvOptionsOf(CLI::App* app, KvOptions* o) {
-  app->add_option("--sections", o->sections, "reorder, disk; all if absent")->delimiter(',');
+  app->add_option("--sections", o->sections, "reorder, disk, local; all if absent")->delimiter(',');
   app->add_option("--codec", o->codec)->check(CLI::IsMember({"raw", "int8", "int4", "mixed"}))->capture_default_str();
   app->add_option("--tokens", o->tokens, "Of a chunk")->check(CLI::Range(1, 65'536))->capture_default_str();
   app->add_option("--layers", o->layers)->check(CLI::Range(1, 1'024))->capture_default_str();
@@ -37,6 +38,15 @@ void KvCodecOptionsOf(CLI::App* app, KvCodecOptions* o) {
   app->add_flag("--json", o->json, "One JSON line a codec and side");
 }
 
+void KvLocalOptionsOf(CLI::App* app, KvLocalOptions* o) {
+  KvOptionsOf(app, &o->store);
+  app->remove_option(app->get_option("--sections"));
+  app->add_option("--reader", o->socket, "Be the other process: the server's socket")->group("");
+  app->add_option("--profile", o->profile_id)->group("");
+  app->add_option("--phase", o->phase)->check(CLI::IsMember({"copy", "lookup"}))->group("");
+  app->add_option("--entries", o->entries)->group("");
+}
+
 void KvTraceOptionsOf(CLI::App* app, KvTraceOptions* o) {
   app->add_option("--trace", o->trace, "Requests to replay")->required()->check(CLI::ExistingFile);
   app->add_option("--format", o->format, "mooncake (JSON lines with hash_ids), queries (text lines), int32 (big endian, or xz)")
@@ -54,6 +64,8 @@ void AddKvCommands(BenchCommands* commands) {
   commands->Add("kv", "The store of KV caches: chunks in new orders, entries from disk beside the bare disk", KvOptionsOf,
                 InDirectory<KvOptions, RunKv>);
   commands->Add("kv-codec", "KV payloads: size, error, GB/s into pages beside memcpy", KvCodecOptionsOf, RunKvCodec);
+  commands->Add("kv-local", "KV in shared memory: another process's reads beside memcpy, lookups over the socket",
+                KvLocalOptionsOf, RunKvLocal);
   commands->Add("kv-trace", "KV eviction policies on a request trace: tokens computed again", KvTraceOptionsOf,
                 RunKvTrace);
 }

@@ -21,7 +21,8 @@ double KvMedian(std::vector<double> values) {
 }
 
 absl::StatusOr<std::unique_ptr<KvBenchStore>> KvBenchStore::Make(const KvOptions& options,
-                                                                 const std::string& name) {
+                                                                 const std::string& name,
+                                                                 uint64_t pool_bytes) {
   auto store = std::make_unique<KvBenchStore>();
   store->tokens_ = options.tokens;
   store->path_ = absl::StrCat(options.directory, "/", name);
@@ -37,14 +38,14 @@ absl::StatusOr<std::unique_ptr<KvBenchStore>> KvBenchStore::Make(const KvOptions
     const uint16_t half = static_cast<uint16_t>((random() & 0x83ff) | 0x3800);
     store->tensor_.append(reinterpret_cast<const char*>(&half), sizeof(half));
   }
-  ASSIGN_OR_RETURN(store->database_, Database::Open(store->path_, {.create_if_missing = true}));
+  ASSIGN_OR_RETURN(store->database_, Database::Open(store->path_, {.create_if_missing = true, .kv_pool_bytes = pool_bytes}));
   ASSIGN_OR_RETURN(store->profile_id_, store->kv().RegisterProfile(profile));
   return store;
 }
 
-std::vector<int32_t> KvBenchStore::Tokens(uint32_t seed) const {
+std::vector<int32_t> KvBenchTokens(uint32_t seed, uint32_t count) {
   std::mt19937 random(seed);
-  std::vector<int32_t> tokens(tokens_);
+  std::vector<int32_t> tokens(count);
   for (int32_t& token : tokens) token = static_cast<int32_t>(random() % 49'152);
   return tokens;
 }

@@ -17,11 +17,14 @@ namespace larder::tools {
 double KvNow();  // seconds, monotonic
 double KvMedian(std::vector<double> values);
 
+std::vector<int32_t> KvBenchTokens(uint32_t seed, uint32_t count);
+
 class KvBenchStore {
  public:
-  // Makes a new database in options.directory/name.
+  // Makes a new database in options.directory/name, with so much shared memory.
   static absl::StatusOr<std::unique_ptr<KvBenchStore>> Make(const KvOptions& options,
-                                                            const std::string& name);
+                                                            const std::string& name,
+                                                            uint64_t pool_bytes = 0);
 
   Database& database() { return *database_; }
   KvCache& kv() { return database_->kv(); }
@@ -30,7 +33,7 @@ class KvBenchStore {
   const std::string& path() const { return path_; }
 
   // Chunk `seed`: its tokens, and its entry.
-  std::vector<int32_t> Tokens(uint32_t seed) const;
+  std::vector<int32_t> Tokens(uint32_t seed) const { return KvBenchTokens(seed, tokens_); }
   KvKey Key(uint32_t seed) const { return {"", profile_id_, Tokens(seed)}; }
   absl::Status Put(uint32_t seed);
 

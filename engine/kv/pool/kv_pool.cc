@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "engine/kv/kv_keys.h"
 #include "engine/kv/kv_read.h"
@@ -27,6 +28,10 @@ uint64_t LeastSegment(uint64_t length) {
   uint64_t bytes = RoundToHuge(length);
   while (bytes - FirstEntryOffset(SlotsFor(bytes)) < length) bytes += kHugePage;
   return bytes;
+}
+
+uint64_t TokenKey(absl::string_view tenant, absl::string_view profile_id, absl::Span<const int32_t> tokens) {
+  return absl::HashOf(tenant, profile_id, tokens);
 }
 
 absl::Status NoRoom(absl::string_view entry_key, uint64_t length, uint64_t capacity) {
@@ -77,6 +82,10 @@ absl::StatusOr<PoolFill> KvPool::Reserve(absl::string_view entry_key, const Entr
   entry->entry_key = std::string(entry_key);
   entry->header = header;
   entry->layers = static_cast<uint32_t>(lengths.size() / 2);
+  if (header.variant == KvVariantKind::kNone) {
+    ASSIGN_OR_RETURN(entry->tokens, DecodeTokens(header.tokens, header.token_count));
+    entry->token_key = TokenKey(header.tenant, header.profile_id, entry->tokens);
+  }
   entry->saved_seconds = saved_seconds;
   entry->pins = 1;
   PoolEntry* const raw = entry.get();
@@ -123,9 +132,9 @@ absl::StatusOr<uint64_t> KvPool::FindRoom(PoolEntry* entry, uint64_t length, Gar
     }
     // A tenant below its share takes from those above theirs; the others give up what is their own.
     const bool may_grow = arena->bytes() + least <= options_.bytes / arenas_.size() || arena->empty();
-    if (may_grow && RetireFor(arena, garbage)) continue;
+    if (may_grow && RetireFor(arena, /*may_be_own=*/false, garbage)) continue;
     if (arena->Fits(length) && EvictFrom(arena)) continue;
-    if (!arena->Fits(length) && RetireFor(nullptr, garbage)) continue;
+    if (!arena->Fits(length) && RetireFor(arena, /*may_be_own=*/true, garbage)) continue;
     if (arena->empty()) arenas_.erase(entry->header.tenant);
     return NoRoom(entry->entry_key, length, options_.bytes);
   }
@@ -138,23 +147,26 @@ bool KvPool::EvictFrom(TenantArena* arena) {
   return true;
 }
 
-// Gives back a segment of the tenant that has most (other than `asker`), if it has more than its share.
-bool KvPool::RetireFor(const TenantArena* asker, Garbage* garbage) {
-  const uint64_t share = asker == nullptr ? 0 : options_.bytes / arenas_.size();
-  TenantArena* richest = nullptr;
-  for (const auto& [name, arena] : arenas_) {
-    if (arena.get() == asker || arena->bytes() <= share || arena->Idle() == nullptr) continue;
-    if (richest != nullptr && arena->bytes() <= richest->bytes()) continue;
-    richest = arena.get();
+// Gives back a segment of the tenant that has most: another one that has more than its share, or, where it
+// may be the asker's own, whoever it is.
+bool KvPool::RetireFor(const TenantArena* asker, bool may_be_own, Garbage* garbage) {
+  const uint64_t share = may_be_own ? 0 : options_.bytes / arenas_.size();
+  auto richest = arenas_.end();
+  for (auto it = arenas_.begin(); it != arenas_.end(); ++it) {
+    TenantArena& arena = *it->second;
+    if ((&arena == asker && !may_be_own) || arena.bytes() <= share || arena.Idle() == nullptr) continue;
+    if (richest == arenas_.end() || arena.bytes() > richest->second->bytes()) richest = it;
   }
-  if (richest == nullptr) return false;
-  PoolHome* const home = richest->Idle();
+  if (richest == arenas_.end()) return false;
+  TenantArena* const arena = richest->second.get();
+  PoolHome* const home = arena->Idle();
   const std::vector<PoolEntry*> entries(home->entries.begin(), home->entries.end());
   for (PoolEntry* const entry : entries) Evict(entry);
-  std::shared_ptr<Segment> segment = richest->Detach(home);
+  std::shared_ptr<Segment> segment = arena->Detach(home);
   segment->Retire();
   charged_bytes_ -= segment->bytes();
   garbage->push_back(std::move(segment));
+  if (arena->empty() && arena != asker) arenas_.erase(richest);
   return true;
 }
 
@@ -166,6 +178,8 @@ void KvPool::Evict(PoolEntry* entry) {
 // Readers find it no more; its memory is free once nobody holds it.
 void KvPool::Hide(PoolEntry* entry, bool evicted) {
   index_.erase(entry->entry_key);
+  const auto by_tokens = by_tokens_.find(entry->token_key);
+  if (by_tokens != by_tokens_.end() && by_tokens->second == entry) by_tokens_.erase(by_tokens);
   ArenaOf(entry->header.tenant)->Unpublished(entry, evicted);
   ++entry->pins;
   Unpin(entry);
@@ -183,6 +197,7 @@ void KvPool::Publish(PoolEntry* entry) {
   if (index_.emplace(entry->entry_key, entry).second) {
     entry->home->segment->Publish(entry->place, parts.token_hash);
     ArenaOf(entry->header.tenant)->Published(entry);
+    if (!entry->tokens.empty()) by_tokens_.emplace(entry->token_key, entry);
     ++counts_.insertions;
   }
   Unpin(entry);
@@ -206,6 +221,21 @@ std::vector<PoolHit> KvPool::Lookup(absl::Span<const std::string> entry_keys) co
     if (it != index_.end()) hits[i] = {it->second->header.bytes, it->second->header.token_count};
   }
   return hits;
+}
+
+std::optional<KvLookup> KvPool::Find(absl::string_view tenant, absl::string_view profile_id,
+                                     absl::Span<const int32_t> tokens) const {
+  const uint64_t token_key = TokenKey(tenant, profile_id, tokens);
+  absl::MutexLock lock(&mu_);
+  const auto it = by_tokens_.find(token_key);
+  if (it == by_tokens_.end()) return std::nullopt;
+  const PoolEntry& entry = *it->second;
+  const bool same = entry.tokens == tokens && entry.header.tenant == tenant && entry.header.profile_id == profile_id;
+  if (!same) return std::nullopt;  // two subjects of one key: the other is found by its SHA-256
+  return KvLookup{.hit = true,
+                  .bytes = entry.header.bytes,
+                  .tokens = entry.header.token_count,
+                  .rotated_from = entry.header.rotated_from};
 }
 
 absl::StatusOr<PoolGrant> KvPool::Acquire(ClientId client, absl::string_view entry_key,

@@ -25,6 +25,7 @@
 #include "absl/types/span.h"
 #include "engine/kv/pool/lease_table.h"
 #include "engine/kv/pool/tenant_arena.h"
+#include "larder/kv_types.h"
 
 namespace larder::kv {
 
@@ -72,6 +73,9 @@ class KvPool {
   bool Contains(absl::string_view entry_key) const;
   // One answer a key. Advisory: no token is compared.
   std::vector<PoolHit> Lookup(absl::Span<const std::string> entry_keys) const;
+  // The entry without context of exactly these tokens. No SHA-256 is computed.
+  std::optional<KvLookup> Find(absl::string_view tenant, absl::string_view profile_id,
+                               absl::Span<const int32_t> tokens) const;
   // NotFound if it is not here, or is another's than `expected` says (see Mismatch).
   // ResourceExhausted if the client holds too much already.
   absl::StatusOr<PoolGrant> Acquire(ClientId client, absl::string_view entry_key, const EntryHeader& expected);
@@ -97,7 +101,7 @@ class KvPool {
   absl::StatusOr<uint64_t> FindRoom(PoolEntry* entry, uint64_t length, Garbage* garbage)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool EvictFrom(TenantArena* arena) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool RetireFor(const TenantArena* asker, Garbage* garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool RetireFor(const TenantArena* asker, bool may_be_own, Garbage* garbage) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Evict(PoolEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Hide(PoolEntry* entry, bool evicted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Unpin(PoolEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -110,6 +114,7 @@ class KvPool {
   absl::flat_hash_map<std::string, std::unique_ptr<TenantArena>> arenas_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<PoolEntry*, std::unique_ptr<PoolEntry>> entries_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, PoolEntry*> index_ ABSL_GUARDED_BY(mu_);  // by entry key, published
+  absl::flat_hash_map<uint64_t, PoolEntry*> by_tokens_ ABSL_GUARDED_BY(mu_);  // by token key; some of index_
   LeaseTable leases_ ABSL_GUARDED_BY(mu_);
   uint64_t charged_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // segments, and those being made
   uint64_t last_generation_ ABSL_GUARDED_BY(mu_) = 0;

@@ -23,6 +23,8 @@ struct PoolHome;
 struct PoolEntry {
   std::string entry_key;
   EntryHeader header;
+  std::vector<int32_t> tokens;  // of header; none for an entry with context
+  uint64_t token_key = 0;       // by which Find finds it
   uint32_t layers = 0;
   double saved_seconds = 0;
   PoolHome* home = nullptr;
