@@ -3,11 +3,12 @@
     with LocalKv("/run/larder.sock") as local, local.acquire([KvKey(profile_id, tokens)])[0] as lease:
         k, v = lease.layer(0)      # read-only numpy views of the shared bytes; torch.from_numpy takes them
         ...                        # compute
-        lease.check()              # StaleLease if the bytes were not held all the time
+        lease.check()              # StaleLease if the bytes were not the entry's all the time
 
 The server: larderd --kv-socket PATH. The messages: proto/larder/v1/kv_local.proto; the memory:
 engine/kv/pool/segment_layout.h.
 """
+import fcntl
 import hashlib
 import mmap
 import os
@@ -24,15 +25,15 @@ from larder.kv import KvKey, KvLayer, KvProfile
 from larder.v1 import kv_local_pb2
 
 PACKET_BYTES = 256 << 10
-MAX_DESCRIPTORS = 253  # the kernel's limit for one packet
+MAX_DESCRIPTORS = 128  # with one packet
 SEGMENT_MAGIC, SEGMENT_VERSION = 0x3147455356444C00, 1
 _PAGE, _SLOT_BYTES = 4096, 64
 _HEADER = struct.Struct("<QIIQQ")  # magic, version, slots, id, bytes
 _TABLE = struct.Struct("<QII")     # generation, payloads, reserved
 
 
-class StaleLease(errors.LarderError):
-    """The lease ended before the bytes were read: what was read may be another entry's."""
+class StaleLease(errors.Unavailable):
+    """The lease has ended: what was read since may be another entry's."""
 
     code = "FAILED_PRECONDITION"
 
@@ -50,6 +51,8 @@ class Segment:
     """One mapped run of shared memory, read-only. Lives as long as any view of it."""
 
     def __init__(self, descriptor, segment_id, size):
+        if not fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:  # or reading could kill us
+            raise errors.DataLoss(f"shared memory: segment {segment_id} is not sealed against shrinking")
         self.memory = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
         magic, version, self.slots, found_id, found_size = _HEADER.unpack_from(self.memory)
         if (magic, version, found_id, found_size) != (SEGMENT_MAGIC, SEGMENT_VERSION, segment_id, size):
@@ -65,7 +68,7 @@ class Segment:
 
     def ranges(self, offset, length, generation):
         """(offset, length) of each payload in the segment, checked against the entry's bounds."""
-        if offset % _PAGE or offset + length > len(self.memory):
+        if offset % _PAGE or length < _TABLE.size or offset + length > len(self.memory):
             raise errors.DataLoss(f"shared memory: an entry at {offset} of {length} bytes, the segment has "
                                   f"{len(self.memory)}")
         found, payloads, _ = _TABLE.unpack_from(self.memory, offset)
@@ -79,19 +82,21 @@ class Segment:
 
 
 class Lease:
-    """One entry, held in shared memory until release(), or lease_seconds after the last renewal.
+    """One entry, held in shared memory until release(), or lease_seconds after it was last used.
 
     Views stay readable for ever, but their bytes are the entry's only while the lease lasts: call check() after
     the last use. Not thread-safe."""
 
-    def __init__(self, local, profile, shape, grant, segment):
+    def __init__(self, local, profile, shape, grant, segment, granted):
         self.rotated_from = grant.rotated_from if grant.HasField("rotated_from") else None
         self.codec = grant.codec
         self.layers = grant.layers
         self._local, self._profile, self._shape = local, profile, shape
         self._grant, self._segment = grant, segment
+        self._deadline = granted + local.lease_seconds
+        self._check_generation()
         self._ranges = segment.ranges(grant.offset, grant.length, grant.generation)
-        self._renewed = time.monotonic()
+        self._check_generation()
         if len(self._ranges) != 2 * grant.layers or grant.tokens != shape[0]:
             raise errors.DataLoss(f"shared memory: {len(self._ranges)} payloads and {grant.tokens} tokens, expected "
                                   f"{2 * grant.layers} and {shape[0]}")
@@ -104,6 +109,7 @@ class Lease:
 
     def payload(self, layer: int, side: str) -> memoryview:
         """As it is kept, by the codec. side: "k" or "v"."""
+        self.check()
         offset, size = self._ranges[2 * layer + "kv".index(side)]
         return memoryview(self._segment.memory)[offset:offset + size]
 
@@ -113,17 +119,32 @@ class Lease:
                                      self._profile.numpy_dtype) for side in "kv")
 
     def check(self) -> None:
-        if self._segment.generation(self._grant.slot) != self._grant.generation:
-            raise StaleLease(f"shared memory: slot {self._grant.slot} was given to another entry")
+        """StaleLease unless the entry was held until now; renews the lease when half of it has passed."""
+        if self._grant is None:
+            raise StaleLease("kv lease: it was released")
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise StaleLease(f"kv lease {self._grant.lease} has ended: it was not used for "
+                             f"{self._local.lease_seconds - left:.1f} s")
+        if left < self._local.lease_seconds / 2:
+            self.renew()
+        self._check_generation()
 
-    def renew(self, always: bool = True) -> None:
-        """For another lease_seconds; with always=False only when a third of them has passed."""
-        if always or time.monotonic() - self._renewed > self._local.lease_seconds / 3:
-            self._local.renew([self._grant.lease])
-            self._renewed = time.monotonic()
+    def _check_generation(self):
+        found = self._segment.generation(self._grant.slot)
+        if found != self._grant.generation:
+            raise StaleLease(f"kv lease {self._grant.lease} has ended: its slot is of generation {found}, expected "
+                             f"{self._grant.generation}")
+
+    def renew(self) -> None:
+        asked = time.monotonic()
+        self._local.renew([self._grant.lease])
+        self._deadline = asked + self._local.lease_seconds
 
     def release(self) -> None:
-        self._local.release([self._grant.lease])
+        if self._grant is not None:
+            lease, self._grant = self._grant.lease, None
+            self._local.release([lease])
 
 
 class LocalKv:
@@ -172,8 +193,9 @@ class LocalKv:
         profile = self.profile(keys[0].profile_id)
         self._segments = {number: segment for number, segment in self._segments.items() if not segment.retired()}
         request = kv_local_pb2.LocalAcquire(profile_id=keys[0].profile_id, keys=map(self._key, keys))
+        asked = time.monotonic()
         grants = self._call(acquire=request).acquire.grants
-        return [self._lease(profile, key, grant) for key, grant in zip(keys, grants, strict=True)]
+        return [self._lease(profile, key, grant, asked) for key, grant in zip(keys, grants, strict=True)]
 
     def _key(self, key):
         if key.tenant != self.tenant:
@@ -182,12 +204,12 @@ class LocalKv:
         return kv_local_pb2.LocalAcquire.Key(tokens=_token_bytes(key.tokens), variant_kind=variant.kind,
                                              context=variant.context)
 
-    def _lease(self, profile, key, grant):
+    def _lease(self, profile, key, grant, granted):
         if grant.status.code:
             return errors.from_number(grant.status.code, grant.status.message)
         try:
             return Lease(self, profile, (len(key.tokens), profile.kv_heads, profile.head_dim), grant,
-                         self._segments[grant.segment])
+                         self._segments[grant.segment], granted)
         except errors.LarderError as error:
             self.release([grant.lease])
             return error
@@ -208,7 +230,6 @@ class LocalKv:
                 for layer in range(lease.layers):
                     yield at, KvLayer(layer, *lease.layer(layer))
                     lease.check()
-                    lease.renew(always=False)
             except errors.LarderError as error:
                 yield at, error
 

@@ -7,7 +7,8 @@
 Each prompt is a preamble and chunks of different documents; after them comes what follows the last chunk in its
 document, and every distribution there is compared with that of a full prefill (KL in nats, mean; how often the
 most probable token is the same). `same place`: each chunk's KV as it was in this very prompt, through the codec.
-`new place`: the chunk's KV as computed alone, through the codec, with its first k tokens computed again.
+`new place`: the chunk's KV as computed alone (or, with --context prefix, behind the preamble), through the codec,
+with its first k tokens computed again.
 """
 import argparse
 import glob
@@ -41,6 +42,7 @@ def parser():
     out.add_argument("--text", required=True, help="a folder of .md files, or .jsonl with title and text")
     out.add_argument("--codecs", type=lambda text: text.split(","), default=list(kv_codec.names()),
                      help=f"default {','.join(kv_codec.names())}")
+    out.add_argument("--context", choices=("none", "prefix"), default="none", help="of new places (see larder.node)")
     out.add_argument("--prompts", type=int, default=4)
     out.add_argument("--chunks", type=int, default=3, help="of a prompt (default 3)")
     out.add_argument("--chunk-tokens", type=int, default=200)
@@ -88,21 +90,27 @@ def prompts(chat, options):
 
 
 class Prompt:
-    """One prompt's reference, and its chunks' K and V as they are in place and alone: [layer][token][head][dim]."""
+    """One prompt's reference, and its chunks' K and V in place and as entries: [layer][token][head][dim]."""
 
-    def __init__(self, model, dtype, chunks, judged):
+    def __init__(self, model, dtype, context, chunks, judged):
         self.model, self.dtype, self.judged = model, dtype, judged
         self.tokens = np.concatenate([*chunks, judged])
+        self.prefix = chunks[0] if context == "prefix" else []
         cache = model.new_cache(len(self.tokens), dtype)
-        self.in_place, self.alone = [], []
+        self.in_place, self.entries = [], []
         for chunk in chunks:
             begin = cache.length
             prefill(model, cache, chunk)
             self.in_place.append((cache.k[:, begin:cache.length].copy(), cache.v[:, begin:cache.length].copy()))
-            alone = model.new_cache(len(chunk), dtype)
-            prefill(model, alone, chunk)
-            self.alone.append((alone.k, alone.v))
+            self.entries.append(self._entry(chunk, self.prefix if begin > 0 else []))
         self.reference = model.logits(prefill(model, cache, judged))
+
+    def _entry(self, chunk, prefix):
+        cache = self.model.new_cache(len(prefix) + len(chunk), self.dtype)
+        if len(prefix):
+            prefill(self.model, cache, prefix)
+        prefill(self.model, cache, chunk)
+        return cache.k[:, len(prefix):], cache.v[:, len(prefix):]
 
     def judge(self, entries, repair):
         """(KL of each judged token, whether the most probable token is the same)."""
@@ -112,7 +120,7 @@ class Prompt:
             rows = cache.extend(cache.length + np.arange(k.shape[1]))
             for layer in range(len(k)):
                 cache.write(layer, rows, k[layer], v[layer])
-            if rows[0] > 0:
+            if rows[0] > len(self.prefix):  # what stands before it was not all of its context
                 repaired.append(rows[:repair])
         rows = np.concatenate([*repaired, cache.extend(cache.length + np.arange(len(self.judged)))])
         logits = self.model.logits(compute(self.model, cache, self.tokens[rows], rows)[-len(self.judged):])
@@ -151,7 +159,7 @@ def measure(codec, all_prompts):
     judged = {"same": [], **{k: [] for k in REPAIRS}}
     for prompt in all_prompts:
         judged["same"].append(prompt.judge(kept.through(prompt.in_place), 0))
-        moved = kept.through(prompt.alone)
+        moved = kept.through(prompt.entries)
         for repair in REPAIRS:
             judged[repair].append(prompt.judge(moved, repair))
     kl = {name: float(np.mean([pair[0] for pair in pairs])) for name, pairs in judged.items()}
@@ -191,7 +199,7 @@ def plot(path, figures):
 def dump(path, prompt):
     from safetensors.numpy import save_file
     tensors = {f"chunks.{i}.layers.{layer}.{side}": np.ascontiguousarray(tensor[layer])
-               for i, pair in enumerate(prompt.alone) for side, tensor in zip("kv", pair)
+               for i, pair in enumerate(prompt.entries) for side, tensor in zip("kv", pair)
                for layer in range(len(tensor))}
     save_file(tensors, path, {"layout": "[token][kv_head][head_dim], K before RoPE (interleaved, theta 100000)"})
 
@@ -200,7 +208,7 @@ def main():
     options = parser().parse_args()
     chat = smollm2.load()
     with threadpool_limits(options.threads):
-        made = (Prompt(chat.model, np.float16, *prompt) for prompt in prompts(chat, options))
+        made = (Prompt(chat.model, np.float16, options.context, *prompt) for prompt in prompts(chat, options))
         if options.dump:
             return dump(options.dump, next(made))
         made = list(made)

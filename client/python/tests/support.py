@@ -60,14 +60,14 @@ def tiny_llama(style="neox", seed=7, **changes):
 
 
 class Server:
-    """larderd on a database of its own in a temporary folder."""
+    """larderd on a database of its own in a temporary folder, which its arguments may name as {folder}."""
 
     def __init__(self, *arguments):
         self.folder = tempfile.mkdtemp(prefix="larder_python_test")
         port_file = os.path.join(self.folder, "port")
         self.process = subprocess.Popen(
             [LARDERD, "--db", os.path.join(self.folder, "db"), "--create", "--listen", "127.0.0.1:0",
-             "--port-file", port_file, *arguments], stdout=subprocess.DEVNULL)
+             "--port-file", port_file, *(argument.format(folder=self.folder) for argument in arguments)], stdout=subprocess.DEVNULL)
         until = time.monotonic() + 60
         while not os.path.exists(port_file):
             if self.process.poll() is not None or time.monotonic() > until:
@@ -86,7 +86,7 @@ class Server:
 class ServerTest(unittest.TestCase):
     """One server and client for all tests of a class."""
 
-    arguments = ()
+    arguments = ()  # of larderd
 
     @classmethod
     def setUpClass(cls):
