@@ -30,11 +30,16 @@ class _Sections:
         return out
 
 
-def decode(payload, codec_numbers=_CODECS):
+def side(payload):
+    """"k" or "v", as the payload says itself."""
+    return "kv"[_HEADER.unpack_from(payload)[3]]
+
+
+def decode(payload):
     """[token][head][dim] as float32, before it is rounded to the dtype."""
-    (_, _, codec, side, dtype, tokens, heads, dim, exact, wide, outliers, _, _, column_unit,
+    (_, _, codec, _, dtype, tokens, heads, dim, exact, wide, outliers, _, _, column_unit,
      group_unit) = _HEADER.unpack_from(payload)
-    columns, coded, keys, bits = heads * dim, tokens - exact, side == 0, codec_numbers[codec]
+    columns, coded, keys, bits = heads * dim, tokens - exact, side(payload) == "k", _CODECS[codec]
     mixed = codec == 3
     sections = _Sections(payload)
     exact_rows = sections.take(_ELEMENTS[dtype], exact * columns).reshape(exact, columns)
