@@ -1,5 +1,6 @@
 // The life of a query: vector, matches, plan, candidates, hits.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -61,12 +62,6 @@ absl::Status CheckRequest(const SearchRequest& request) {
                                                  request.target_recall, ", expected at most one of them"));
 }
 
-// The candidate list that was asked for: by its length, by what it should find, or not at all.
-uint32_t EfOf(const SearchRequest& request, const VectorSpace& space) {
-  if (request.target_recall > 0) return space.recall().EfFor(request.target_recall, request.k);
-  return std::max(request.k, request.ef > 0 ? request.ef : space.options().hnsw.ef_search);
-}
-
 struct Candidates {
   std::vector<Neighbor> neighbors;
   const char* plan = "";
@@ -80,9 +75,10 @@ absl::StatusOr<Candidates> FindCandidates(const index::VectorIndex& index, absl:
   const bool flat = index.options().kind == index::Kind::kFlat;
   index::SearchParams params{request.k, ef, nullptr};
   if (matches == nullptr && (flat || !request.exact)) {
-    out.plan = flat ? "flat" : "graph";
-    out.ef = flat ? 0 : ef;
-    out.exact = flat;
+    out.exact = request.exact || !IsApproximate(index);
+    out.plan = !flat ? "graph" : out.exact ? "flat" : "prefix";
+    out.ef = out.exact ? 0 : ef;
+    if (out.exact) params.ef = std::numeric_limits<uint32_t>::max();
     ASSIGN_OR_RETURN(out.neighbors, index.Search(query, params));
     return out;
   }
@@ -172,7 +168,8 @@ absl::StatusOr<SearchReply> CollectionImpl::Search(const SearchRequest& request)
   const auto index = space->index();
   const index::Vid end_vid = vids_.next();
   const int64_t start = index::SteadyNanos();
-  ASSIGN_OR_RETURN(const Candidates found, FindCandidates(*index, query, request, EfOf(request, *space),
+  ASSIGN_OR_RETURN(const Candidates found, FindCandidates(*index, query, request,
+                                                          space->EfFor(request.ef, request.target_recall, request.k),
                                                           all ? nullptr : &matches));
   reply.plan = found.plan;
   reply.ef = found.ef;

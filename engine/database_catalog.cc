@@ -53,6 +53,7 @@ absl::StatusOr<CollectionRecord> DatabaseImpl::MakeRecord(absl::string_view name
     record.embedder_fingerprint = embedder->fingerprint();
     for (VectorSpaceOptions& space : options.spaces) {
       if (space.dimension == 0) space.dimension = embedder->dimension();
+      RETURN_IF_ERROR(space.Validate());
     }
   }
   record.options = std::move(options);

@@ -31,7 +31,8 @@ absl::Status OpenOptions::Validate() const {
 absl::Status HnswOptions::Validate() const {
   RETURN_IF_ERROR(InRange("hnsw m", m, 2, 128));
   RETURN_IF_ERROR(InRange("hnsw ef_construction", ef_construction, m, 10'000));
-  return InRange("hnsw ef_search", ef_search, 1, 10'000);
+  RETURN_IF_ERROR(InRange("hnsw ef_search", ef_search, 1, 10'000));
+  return InRange("hnsw row_code", static_cast<uint64_t>(row_code), 0, 2);
 }
 
 absl::Status ValidateName(absl::string_view what, absl::string_view name) {
@@ -47,6 +48,8 @@ absl::Status ValidateName(absl::string_view what, absl::string_view name) {
 absl::Status VectorSpaceOptions::Validate() const {
   RETURN_IF_ERROR(ValidateName("vector space", name));
   RETURN_IF_ERROR(InRange("dimension", dimension, 0, 65'536));
+  // A dimension of 0 is the embedder's: checked again when that is known.
+  RETURN_IF_ERROR(InRange("prefix (less than the dimension)", prefix, 0, dimension == 0 ? 65'535 : dimension - 1));
   return hnsw.Validate();
 }
 

@@ -38,10 +38,18 @@ struct OpenOptions {
   absl::Status Validate() const;
 };
 
+// How an hnsw holds its vectors in memory; the store keeps them as they came.
+enum class RowCode : uint8_t {
+  kAuto = 0,    // sq4x8 from 64 dimensions on, else f32
+  kF32 = 1,     // exact distances, 4 bytes a dimension
+  kSq4x8 = 2,   // 12 bits a dimension once there are some thousand vectors
+};
+
 struct HnswOptions {
   uint32_t m = 16;                 // links per node and layer, M in Malkov & Yashunin; 2 to 128
   uint32_t ef_construction = 200;  // candidates at insertion; m to 10,000
   uint32_t ef_search = 96;         // default candidates at search; 1 to 10,000
+  RowCode row_code = RowCode::kAuto;
   absl::Status Validate() const;
 };
 
@@ -50,6 +58,9 @@ struct VectorSpaceOptions {
   uint32_t dimension = 0;          // 1 to 65,536; 0 = the embedder's
   Metric metric = Metric::kCosine;
   IndexKind index = IndexKind::kAuto;
+  // Of Matryoshka embeddings: searches look at the first so many dimensions, then at all of what that finds;
+  // less than `dimension`; 0 = at all from the start.
+  uint32_t prefix = 0;
   HnswOptions hnsw;
   absl::Status Validate() const;
 };

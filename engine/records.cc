@@ -14,6 +14,7 @@ using storage::RecordReader;
 using storage::RecordWriter;
 
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kCollectionVersion = 2;  // 2: a space's row_code and prefix
 enum ScalarTag : uint8_t { kBool = 0, kInt = 1, kDouble = 2, kString = 3 };
 
 void WriteScalar(const Scalar& value, RecordWriter* out) {
@@ -141,7 +142,7 @@ absl::StatusOr<ChunkRecord> DecodeChunk(absl::string_view bytes, absl::string_vi
 }
 
 std::string EncodeCollection(const CollectionRecord& record) {
-  RecordWriter out(kVersion);
+  RecordWriter out(kCollectionVersion);
   const CollectionOptions& options = record.options;
   out.U32(record.id);
   out.Bytes(record.name);
@@ -165,6 +166,8 @@ std::string EncodeCollection(const CollectionRecord& record) {
     out.Varint(space.hnsw.m);
     out.Varint(space.hnsw.ef_construction);
     out.Varint(space.hnsw.ef_search);
+    out.U8(static_cast<uint8_t>(space.hnsw.row_code));
+    out.Varint(space.prefix);
   }
   return std::move(out).Finish();
 }
@@ -180,13 +183,17 @@ VectorSpaceOptions ReadSpace(RecordReader* in) {
   space.hnsw.m = static_cast<uint32_t>(in->Varint());
   space.hnsw.ef_construction = static_cast<uint32_t>(in->Varint());
   space.hnsw.ef_search = static_cast<uint32_t>(in->Varint());
+  if (in->version() >= 2) {
+    space.hnsw.row_code = static_cast<RowCode>(in->U8());
+    space.prefix = static_cast<uint32_t>(in->Varint());
+  }
   return space;
 }
 
 }  // namespace
 
 absl::StatusOr<CollectionRecord> DecodeCollection(absl::string_view bytes, absl::string_view what) {
-  RecordReader in(bytes, kVersion, what);
+  RecordReader in(bytes, kCollectionVersion, what);
   CollectionRecord record;
   CollectionOptions& options = record.options;
   record.id = in.U32();

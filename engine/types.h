@@ -127,7 +127,7 @@ struct StageTiming {
 
 struct SearchReply {
   std::vector<Hit> hits;         // min(k, matches) of them, best first
-  std::string plan;              // how it was answered: "flat", "graph", "filtered graph", "matches"
+  std::string plan;              // how it was answered: "flat", "prefix", "graph", "filtered graph", "matches"
   uint64_t matches = 0;          // chunks that passed filter and tenant; all live chunks if neither was given
   uint32_t ef = 0;               // of the graph walk; 0 where none was needed
   std::optional<double> recall_estimate;  // to be expected on average; none: filtered graph, not calibrated

@@ -14,6 +14,8 @@ namespace larder {
 namespace {
 
 constexpr size_t kRowsPerRound = 4096;
+// What a scan of prefixes shall find where the caller does not say.
+constexpr double kPrefixRecall = 0.99;
 // Tombstones are folded out when they are this share of the live vectors.
 constexpr double kFoldShare = 0.15;
 constexpr uint64_t kFoldLeast = 1000;
@@ -50,6 +52,11 @@ std::vector<uint64_t> ToVector(const index::VidSet& set) {
 
 }  // namespace
 
+bool IsApproximate(const index::VectorIndex& index) {
+  if (index.options().kind == index::Kind::kHnsw) return true;
+  return index.options().prefix > 0 && index.Stats().live >= kPrefixScanVectors;
+}
+
 VectorSpace::VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options)
     : collection_(collection), number_(number), options_(std::move(options)) {}
 
@@ -58,8 +65,10 @@ index::IndexOptions VectorSpace::OptionsFor(index::Kind kind) const {
   options.kind = kind;
   options.dimension = options_.dimension;
   options.metric = metric();
+  options.prefix = options_.prefix;
   options.m = options_.hnsw.m;
   options.ef_construction = options_.hnsw.ef_construction;
+  options.code = static_cast<index::RowCode>(options_.hnsw.row_code);
   return options;
 }
 
@@ -91,11 +100,12 @@ VectorSpaceInfo VectorSpace::Info() const {
   info.tombstones = stats.tombstones;
   info.resident_bytes = stats.resident_bytes;
   info.code = stats.code == index::RowCode::kSq4x8 ? "sq4x8" : "f32";
-  if (info.serving == IndexKind::kFlat) {
+  if (!IsApproximate(*index)) {
     info.recall_estimate = 1;
     return info;
   }
-  const index::RecallReport recall = recall_.Report(options_.hnsw.ef_search, SearchRequest().k);
+  const uint32_t k = SearchRequest().k;
+  const index::RecallReport recall = recall_.Report(EfFor(0, 0, k), k);
   info.recall_estimate = recall.recall;
   info.recall_standard_error = recall.standard_error;
   info.recall_checked = recall.checked;
@@ -104,9 +114,17 @@ VectorSpaceInfo VectorSpace::Info() const {
   return info;
 }
 
+uint32_t VectorSpace::EfFor(uint32_t ef, double target_recall, uint32_t k) const {
+  if (target_recall > 0) return recall_.EfFor(target_recall, k);
+  if (ef == 0 && options_.prefix > 0 && index()->options().kind == index::Kind::kFlat) {
+    return recall_.EfFor(kPrefixRecall, k);
+  }
+  return std::max(k, ef > 0 ? ef : options_.hnsw.ef_search);
+}
+
 bool VectorSpace::TuneRecall(const std::function<bool()>& stop) const {
   const auto index = this->index();
-  if (index->options().kind != index::Kind::kHnsw) return false;
+  if (!IsApproximate(*index)) return false;
   // A calibration that fails (rows went away meanwhile) is tried again next time.
   const bool calibrated = recall_.WantsCalibration(index->Stats()) && recall_.Calibrate(*index, stop).ok();
   recall_.CheckSome(*index, stop);

@@ -24,6 +24,11 @@ namespace larder {
 // a graph search, and is exact.
 inline constexpr uint64_t kAutoHnswVectors = 5'000;
 
+// With a prefix, a flat index of so many vectors no longer compares whole vectors of all.
+inline constexpr uint64_t kPrefixScanVectors = 5'000;
+// Whether searches of this index may miss some of the nearest.
+bool IsApproximate(const index::VectorIndex& index);
+
 // Thread-safe.
 class VectorSpace {
  public:
@@ -36,6 +41,8 @@ class VectorSpace {
   // What serves searches now. The pointer stays good while it is held, also when it is replaced.
   std::shared_ptr<index::VectorIndex> index() const;
   VectorSpaceInfo Info() const;
+  // The candidate list that was asked for: by its length, by what it should find, or not at all.
+  uint32_t EfFor(uint32_t ef, double target_recall, uint32_t k) const;
   // Which ef finds how much; searches offer their answers to it.
   index::RecallTuner& recall() const { return recall_; }
   // Calibrates the index where that is due and checks some of the answers offered. Takes seconds, and

@@ -1,6 +1,7 @@
 #include "index/flat_index.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <new>
 #include <utility>
@@ -38,6 +39,7 @@ absl::Status FlatIndex::Reserve(size_t more) {
     rows_.Reserve(vids_.size() + more);
     ReserveMore(more, &vids_);
     ReserveMore(more, &removed_);
+    if (options_.prefix > 0) ReserveMore(more, &prefix_scales_);
     row_of_.reserve(vids_.size() + more);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat("flat index: no memory for ", more, " more rows"));
@@ -58,7 +60,9 @@ absl::Status FlatIndex::Add(absl::Span<const Vid> vids, absl::Span<const float> 
   }
   for (size_t i = 0; i < vids.size(); ++i) {
     const auto vector = vectors.subspan(i * options_.dimension, options_.dimension);
-    Canonicalize(vector, options_.metric, rows_.Append());
+    float* const row = rows_.Append();
+    Canonicalize(vector, options_.metric, row);
+    if (options_.prefix > 0) prefix_scales_.push_back(PrefixScale(row));
     vids_.push_back(vids[i]);
     removed_.push_back(0);
   }
@@ -90,6 +94,41 @@ void FlatIndex::Scan(const std::vector<float>& query, const VidSet* filter, TopK
   scorer.Flush();
 }
 
+float FlatIndex::PrefixScale(const float* row) const {
+  double squares = 0;
+  for (size_t i = 0; i < options_.prefix; ++i) squares += static_cast<double>(row[i]) * row[i];
+  return options_.metric == Metric::kCosine && squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 1;
+}
+
+// The rows' own first numbers are read: no copy of them is kept.
+void FlatIndex::ScanPrefixes(const std::vector<float>& query, const VidSet* filter, uint32_t ef, TopK* top) const {
+  constexpr size_t kBatch = 32;
+  const float* rows[kBatch];
+  size_t numbers[kBatch], count = 0;
+  float distances[kBatch];
+  TopK nearest(ef, vids_.size());  // of row numbers
+  const auto flush = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {  // under the caller's lock
+    kernels_.batch(query.data(), rows, count, options_.prefix, distances);
+    for (size_t i = 0; i < count; ++i) {
+      // The scale of the query's prefix is the same for all rows.
+      if (options_.metric == Metric::kCosine) distances[i] = (distances[i] - 1) * prefix_scales_[numbers[i]];
+      if (distances[i] <= nearest.worst()) nearest.Push({numbers[i], distances[i]});
+    }
+    count = 0;
+  };
+  for (size_t row = 0; row < vids_.size(); ++row) {
+    if (removed_[row] || (filter != nullptr && !filter->Contains(vids_[row]))) continue;
+    rows[count] = rows_[row];
+    numbers[count] = row;
+    if (++count == kBatch) flush();
+  }
+  flush();
+  BatchScorer scorer(kernels_, query, top);
+  const std::vector<Neighbor> found = std::move(nearest).Take();
+  for (const Neighbor& near : found) scorer.AddFar(vids_[near.vid], rows_[near.vid]);
+  scorer.Flush();
+}
+
 void FlatIndex::ScoreSet(const std::vector<float>& query, const VidSet& candidates, TopK* top) const {
   BatchScorer scorer(kernels_, query, top);
   candidates.ForEach([&](Vid vid) ABSL_NO_THREAD_SAFETY_ANALYSIS {  // under the caller's lock
@@ -107,6 +146,8 @@ absl::StatusOr<std::vector<Neighbor>> FlatIndex::Search(absl::Span<const float> 
   TopK top(params.k, vids_.size() - tombstones_);
   if (params.filter != nullptr && params.filter->size() < vids_.size() / kSparseFilter) {
     ScoreSet(prepared, *params.filter, &top);
+  } else if (options_.prefix > 0 && params.ef < vids_.size()) {
+    ScanPrefixes(prepared, params.filter, std::max(params.ef, params.k), &top);
   } else {
     Scan(prepared, params.filter, &top);
   }
@@ -115,7 +156,7 @@ absl::StatusOr<std::vector<Neighbor>> FlatIndex::Search(absl::Span<const float> 
 
 absl::StatusOr<std::vector<Neighbor>> FlatIndex::Score(absl::Span<const float> query,
                                                        const VidSet& candidates, uint32_t k) const {
-  return Search(query, {.k = k, .filter = &candidates});
+  return Search(query, {.k = k, .ef = std::numeric_limits<uint32_t>::max(), .filter = &candidates});
 }
 
 absl::StatusOr<std::vector<float>> FlatIndex::Vector(Vid vid) const {
@@ -145,7 +186,8 @@ IndexStats FlatIndex::Stats() const {
   return {.live = vids_.size() - tombstones_,
           .tombstones = tombstones_,
           .resident_bytes = sizeof(*this) + rows_.bytes() + vids_.capacity() * sizeof(Vid) +
-                            removed_.capacity() + row_of_.capacity() * kMapEntry};
+                            removed_.capacity() + prefix_scales_.capacity() * sizeof(float) +
+                            row_of_.capacity() * kMapEntry};
 }
 
 absl::Status FlatIndex::Save(const std::string& path, absl::string_view tag) const {
@@ -167,6 +209,8 @@ absl::Status FlatIndex::Save(const std::string& path, absl::string_view tag) con
 
 absl::Status FlatIndex::ReadRows(SnapshotReader* reader) {
   const uint64_t count = reader->header().count;
+  const uint64_t row_bytes = options_.dimension * sizeof(float);
+  RETURN_IF_ERROR(reader->BeginSection(SectionId::kRows, row_bytes, count));
   RETURN_IF_ERROR(reader->BeginSection(SectionId::kVids, sizeof(Vid), count));
   RETURN_IF_ERROR(Reserve(count));  // no more than the file holds
   vids_.resize(count);
@@ -184,9 +228,14 @@ absl::Status FlatIndex::ReadRows(SnapshotReader* reader) {
       return reader->Damaged(absl::StrCat("row ", row, ": vid ", vids_[row], " appears twice"));
     }
   }
-  const uint64_t row_bytes = options_.dimension * sizeof(float);
   RETURN_IF_ERROR(reader->BeginSection(SectionId::kRows, row_bytes, count));
-  for (size_t row = 0; row < count; ++row) RETURN_IF_ERROR(reader->Read(rows_.Append(), row_bytes));
+  for (size_t row = 0; row < count; ++row) {
+    RETURN_IF_ERROR(reader->Read(rows_.Append(), row_bytes));
+    if (!CheckVector({rows_[row], options_.dimension}, options_.dimension, Metric::kDot).ok()) {
+      return reader->Damaged(absl::StrCat("row ", row, " is not of finite numbers"));
+    }
+    if (options_.prefix > 0) prefix_scales_.push_back(PrefixScale(rows_[row]));
+  }
   return reader->EndSection();
 }
 

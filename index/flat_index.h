@@ -1,4 +1,5 @@
-// The exact index: every row is scored. Also the oracle of the other indexes' tests.
+// The exact index: every row is scored. Also the oracle of the other indexes' tests. With a prefix, every row
+// is scored by it, and some by whole vectors.
 #ifndef LARDER_INDEX_FLAT_INDEX_H_
 #define LARDER_INDEX_FLAT_INDEX_H_
 
@@ -45,8 +46,12 @@ class FlatIndex : public VectorIndex {
   const float* Find(Vid vid) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void Scan(const std::vector<float>& query, const VidSet* filter, TopK* top) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  // The `ef` nearest by the prefix are scored.
+  void ScanPrefixes(const std::vector<float>& query, const VidSet* filter, uint32_t ef, TopK* top) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void ScoreSet(const std::vector<float>& query, const VidSet& candidates, TopK* top) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  float PrefixScale(const float* row) const;
   absl::Status ReadRows(SnapshotReader* reader) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const IndexOptions options_;
@@ -58,6 +63,7 @@ class FlatIndex : public VectorIndex {
   RowBlocks rows_ ABSL_GUARDED_BY(mutex_);
   std::vector<Vid> vids_ ABSL_GUARDED_BY(mutex_);         // by row
   std::vector<uint8_t> removed_ ABSL_GUARDED_BY(mutex_);  // by row
+  std::vector<float> prefix_scales_ ABSL_GUARDED_BY(mutex_);  // by row; makes its prefix of length one under cosine
   absl::flat_hash_map<Vid, uint32_t> row_of_ ABSL_GUARDED_BY(mutex_);
   uint64_t tombstones_ ABSL_GUARDED_BY(mutex_) = 0;
 };

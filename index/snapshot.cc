@@ -25,6 +25,7 @@ constexpr size_t kSectionsOffset = 72;
 constexpr size_t kSectionBytes = 24;
 constexpr size_t kHeaderBytes = 368;
 constexpr size_t kHeaderCrcOffset = kHeaderBytes - 4;
+constexpr size_t kPrefixOffset = kHeaderBytes - 8;
 constexpr uint64_t kPiece = 1 << 20;  // per write and per read: still in cache when checksummed
 
 uint32_t Crc32c(const void* data, size_t size, uint32_t crc = 0) {
@@ -123,6 +124,7 @@ std::string SnapshotWriter::EncodeHeader(const SnapshotHeader& header) const {
     Put(sections_[i].length, at + 16, &bytes);
     offset += sections_[i].length;
   }
+  Put(header.options.prefix, kPrefixOffset, &bytes);
   Put(Crc32c(bytes.data(), kHeaderCrcOffset, 0), kHeaderCrcOffset, &bytes);
   return bytes;
 }
@@ -184,6 +186,7 @@ absl::Status SnapshotReader::DecodeHeader(absl::string_view bytes, uint64_t file
   header_.options.m = Get<uint32_t>(bytes, 28);
   header_.options.ef_construction = Get<uint32_t>(bytes, 32);
   header_.options.code = static_cast<RowCode>(Get<uint32_t>(bytes, 36));
+  header_.options.prefix = Get<uint32_t>(bytes, kPrefixOffset);
   header_.options.seed = Get<uint64_t>(bytes, 40);
   header_.count = Get<uint64_t>(bytes, 48);
   header_.entry = Get<uint64_t>(bytes, 56);
@@ -264,7 +267,8 @@ absl::StatusOr<std::string> SnapshotReader::ReadTag() {
 absl::Status CheckSameOptions(const IndexOptions& expected, const IndexOptions& found) {
   const auto describe = [](const IndexOptions& options) {
     std::string text = absl::StrCat("kind ", static_cast<int>(options.kind), ", dimension ",
-                                    options.dimension, ", metric ", static_cast<int>(options.metric));
+                                    options.dimension, ", metric ", static_cast<int>(options.metric),
+                                    ", prefix ", options.prefix);
     if (options.kind == Kind::kHnsw) {
       absl::StrAppend(&text, ", m ", options.m, ", ef_construction ", options.ef_construction, ", seed ",
                       options.seed, ", code ", static_cast<int>(options.code));

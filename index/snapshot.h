@@ -10,7 +10,7 @@
 //   56      8     entry: hnsw's entry point
 //   64      8     max_level: hnsw's
 //   72      12x24 sections: id u32, crc32c u32, offset u64, length u64; unused ones zero
-//   360     4     zero
+//   360     4     prefix
 //   364     4     crc32c of bytes 0 to 363
 //   368           the sections, without gaps, in table order, to the end of the file
 #ifndef LARDER_INDEX_SNAPSHOT_H_

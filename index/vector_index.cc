@@ -1,7 +1,6 @@
 #include "index/vector_index.h"
 
 #include <cmath>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "index/flat_index.h"
@@ -21,9 +20,6 @@ absl::Status CheckRange(absl::string_view what, uint64_t value, uint64_t low, ui
       absl::StrCat("index options: ", what, ": expected ", low, " to ", high, ", found ", value));
 }
 
-// Twice any two such vectors' distance is finite in float, under every metric.
-constexpr double kMaxSquaredNorm = std::numeric_limits<float>::max() / 8.0;
-
 }  // namespace
 
 absl::Status IndexOptions::Validate() const {
@@ -32,6 +28,7 @@ absl::Status IndexOptions::Validate() const {
   }
   RETURN_IF_ERROR(CheckRange("metric", static_cast<uint64_t>(metric), 0, 2));
   RETURN_IF_ERROR(CheckRange("dimension", dimension, 1, kMaxDimension));
+  RETURN_IF_ERROR(CheckRange("prefix (less than the dimension)", prefix, 0, dimension - 1));
   if (kind == Kind::kFlat) return absl::OkStatus();
   RETURN_IF_ERROR(CheckRange("m", m, 2, 256));
   RETURN_IF_ERROR(CheckRange("code", static_cast<uint64_t>(code), 0, 2));

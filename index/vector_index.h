@@ -47,12 +47,17 @@ struct IndexOptions {
   uint32_t ef_construction = 200;
   uint64_t seed = 42;  // hnsw: level generator
   RowCode code = RowCode::kAuto;  // hnsw
+  // Searches look at the first so many dimensions first, and at all of what that finds (Matryoshka
+  // embeddings, Kusupati et al., arXiv:2205.13147); 0 = at all from the start.
+  uint32_t prefix = 0;
   absl::Status Validate() const;
 };
 
 struct SearchParams {
   uint32_t k = 10;
-  uint32_t ef = 96;                // hnsw candidate list; raised to k
+  // hnsw: candidate list; raised to k. A flat index with a prefix ranks so many of the nearest by it by whole
+  // vectors, and is exact from as many as it has rows; one without is exact always.
+  uint32_t ef = 96;
   const VidSet* filter = nullptr;  // only these vids; null = all. Borrowed for the call.
 };
 

@@ -2,6 +2,7 @@
 #ifndef LARDER_INDEX_VECTOR_MATH_H_
 #define LARDER_INDEX_VECTOR_MATH_H_
 
+#include <limits>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -10,6 +11,9 @@
 #include "index/vector_index.h"
 
 namespace larder::index {
+
+// Twice any two such vectors' distance is finite in float, under every metric.
+inline constexpr double kMaxSquaredNorm = std::numeric_limits<float>::max() / 8.0;
 
 DistanceForm FormOf(Metric metric);
 

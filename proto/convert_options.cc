@@ -20,6 +20,10 @@ constexpr EnumTable<IndexKind, v1::IndexKind, 3> kIndexKinds = {"index kind",
                                                                  {IndexKind::kFlat, v1::INDEX_KIND_FLAT},
                                                                  {IndexKind::kHnsw, v1::INDEX_KIND_HNSW}}};
 
+constexpr EnumTable<RowCode, v1::RowCode, 3> kRowCodes = {
+    "row code",
+    {{RowCode::kAuto, v1::ROW_CODE_AUTO}, {RowCode::kF32, v1::ROW_CODE_F32}, {RowCode::kSq4x8, v1::ROW_CODE_SQ4X8}}};
+
 constexpr EnumTable<EmbedderKind, v1::EmbedderKind, 3> kEmbedders = {
     "embedder kind",
     {{EmbedderKind::kNone, v1::EMBEDDER_KIND_NONE},
@@ -33,9 +37,12 @@ absl::Status ToProto(const VectorSpaceOptions& space, v1::VectorSpaceOptions* me
   message->set_metric(metric);
   ASSIGN_OR_RETURN(const v1::IndexKind index, kIndexKinds.To(space.index));
   message->set_index(index);
+  message->set_prefix(space.prefix);
   message->mutable_hnsw()->set_m(space.hnsw.m);
   message->mutable_hnsw()->set_ef_construction(space.hnsw.ef_construction);
   message->mutable_hnsw()->set_ef_search(space.hnsw.ef_search);
+  ASSIGN_OR_RETURN(const v1::RowCode row_code, kRowCodes.To(space.hnsw.row_code));
+  message->mutable_hnsw()->set_row_code(row_code);
   return absl::OkStatus();
 }
 
@@ -43,6 +50,7 @@ absl::StatusOr<VectorSpaceOptions> FromProto(const v1::VectorSpaceOptions& messa
   VectorSpaceOptions space;
   if (message.has_name()) space.name = message.name();
   space.dimension = message.dimension();
+  space.prefix = message.prefix();
   if (message.has_metric()) {
     ASSIGN_OR_RETURN(space.metric, kMetrics.From(message.metric()));
   }
@@ -53,6 +61,9 @@ absl::StatusOr<VectorSpaceOptions> FromProto(const v1::VectorSpaceOptions& messa
   if (hnsw.has_m()) space.hnsw.m = hnsw.m();
   if (hnsw.has_ef_construction()) space.hnsw.ef_construction = hnsw.ef_construction();
   if (hnsw.has_ef_search()) space.hnsw.ef_search = hnsw.ef_search();
+  if (hnsw.has_row_code()) {
+    ASSIGN_OR_RETURN(space.hnsw.row_code, kRowCodes.From(hnsw.row_code()));
+  }
   return space;
 }
 

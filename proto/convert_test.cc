@@ -160,6 +160,7 @@ TEST(Convert, AbsentFieldsAreTheLibrarysDefaults) {
   EXPECT_EQ(options->spaces[0].hnsw.m, 16u);
   EXPECT_EQ(options->spaces[0].hnsw.ef_construction, 200u);
   EXPECT_EQ(options->spaces[0].hnsw.ef_search, 96u);
+  EXPECT_EQ(options->spaces[0].hnsw.row_code, RowCode::kAuto);
   EXPECT_EQ(options->chunking.max_tokens, 200u);
   EXPECT_EQ(options->chunking.overlap_tokens, 30u);
   EXPECT_TRUE(options->chunking.prepend_title);
@@ -181,10 +182,12 @@ TEST(Convert, EnumsMeanTheSame) {
   options.embedder = EmbedderKind::kNone;
   options.spaces[0].metric = Metric::kL2;
   options.spaces[0].index = IndexKind::kHnsw;
+  options.spaces[0].hnsw.row_code = RowCode::kF32;
   ASSERT_TRUE(ToProto(options, &message).ok());
   EXPECT_EQ(message.embedder(), v1::EMBEDDER_KIND_NONE);
   EXPECT_EQ(message.spaces(0).metric(), v1::METRIC_L2);
   EXPECT_EQ(message.spaces(0).index(), v1::INDEX_KIND_HNSW);
+  EXPECT_EQ(message.spaces(0).hnsw().row_code(), v1::ROW_CODE_F32);
   v1::KvProfile profile;
   ASSERT_TRUE(ToProto(KvProfile{.dtype = KvDtype::kBf16, .rope_style = RopeStyle::kNone}, &profile).ok());
   EXPECT_EQ(profile.dtype(), v1::KvProfile::DTYPE_BF16);

@@ -171,8 +171,8 @@ IndexStats HnswIndex::Stats() const {
           .resident_bytes = sizeof(*this) + count * (graph_.stride() + sizeof(ElementTail) + rows_.bytes_per_row() + 1) +
                             upper_count_ * graph_.upper_stride() + id_of_.capacity() * kMapSlot +
                             scratches_.bytes(),
-          .code = rows_.coded() ? RowCode::kSq4x8 : RowCode::kF32,
-          .row_error = rows_.coded() ? kCodedRowError : 1e-6f};
+          .code = rows_.ranked_by(),
+          .row_error = rows_.ranked_by() == RowCode::kSq4x8 ? kCodedRowError : 1e-6f};
 }
 
 }  // namespace larder::index

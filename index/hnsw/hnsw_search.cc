@@ -110,7 +110,7 @@ std::vector<Neighbor> HnswIndex::Walk(uint32_t k, size_t ef, const VidSet* filte
     };
     WalkLayer(graph, start, 0, ef, admits_any, scratch);
   }
-  CutPool(Ranked(k, ef), scratch);
+  CutPool(options_.prefix > 0 ? ef : Ranked(k, ef), scratch);
   for (const Candidate& candidate : scratch->pool) graph_.PrefetchTail(candidate.id);
   RankPool(rows_, scratch);
   for (const Candidate& candidate : scratch->pool) {

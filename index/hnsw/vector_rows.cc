@@ -28,6 +28,7 @@ float Norm(const float* vector, size_t n) {
 VectorRows::VectorRows(const IndexOptions& options)
     : metric_(options.metric),
       dimension_(options.dimension),
+      prefix_(options.prefix),
       codable_(options.code == RowCode::kSq4x8 ||
                (options.code == RowCode::kAuto && options.dimension >= kLeastCodedDimension)),
       kernels_(SelectKernels(FormOf(options.metric))),
@@ -40,34 +41,77 @@ absl::Status VectorRows::Grow(size_t rows) {
       absl::StrCat("hnsw: no memory for ", rows, " rows of ", bytes_per_row(), " bytes"));
 }
 
-void VectorRows::UseCode(std::shared_ptr<const ScalarCode> code) {
+void VectorRows::UseCodes(SharedCode code, SharedCode prefix) {
   code_ = std::move(code);
-  walk_bytes_ = code_->prefix_bytes();
-  residual_bytes_ = code_->residual_bytes();
+  if (prefix == nullptr) {
+    residual_bytes_ = code_->residual_bytes();
+    walk_bytes_ = code_->prefix_bytes();
+    walk_code_ = code_;
+  } else {
+    residual_bytes_ = code_ != nullptr ? code_->bytes() : dimension_ * sizeof(float);
+    walk_bytes_ = prefix->bytes();
+    walk_code_ = std::move(prefix);
+  }
   prefetch_bytes_ = std::min(walk_bytes_, kMostPrefetched);
 }
 
+absl::StatusOr<VectorRows::SharedCode> VectorRows::Train(CodeKind kind, size_t dimension, const float* rows,
+                                                         size_t count) const {
+  const CodeOptions options{.kind = kind, .dimension = static_cast<uint32_t>(dimension), .metric = metric_};
+  ASSIGN_OR_RETURN(std::unique_ptr<Code> code, TrainCode(options, {rows, count * dimension}));
+  return SharedCode(static_cast<const ScalarCode*>(code.release()));
+}
+
+// Into memory of their own, swapped in at the end: after an error the rows are what they were.
 absl::Status VectorRows::Encode(uint32_t count) {
-  CodeOptions options{.kind = CodeKind::kSq4x8, .dimension = static_cast<uint32_t>(dimension_), .metric = metric_};
   const float* rows = F32(0);
-  ASSIGN_OR_RETURN(std::unique_ptr<Code> code, TrainCode(options, {rows, std::min(count, kFirstCoded) * dimension_}));
-  std::shared_ptr<const ScalarCode> scalar(static_cast<const ScalarCode*>(code.release()));
-  const size_t capacity = walk_.size() / walk_bytes_;
-  PageBlock prefixes, residuals;
-  if (!prefixes.Grow(capacity * scalar->prefix_bytes()) || !residuals.Grow(capacity * scalar->residual_bytes())) {
-    return absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for the codes of ", capacity, " rows"));
+  const uint32_t sample = std::min(count, kFirstCoded);
+  VectorRows coded({.dimension = static_cast<uint32_t>(dimension_), .metric = metric_, .prefix = static_cast<uint32_t>(prefix_)});
+  SharedCode code, prefix;
+  if (codable_) {
+    ASSIGN_OR_RETURN(code, Train(CodeKind::kSq4x8, dimension_, rows, sample));
   }
-  std::vector<uint8_t> bytes(scalar->bytes());
+  if (prefix_ > 0) {
+    std::vector<float> prefixes(sample * prefix_);
+    for (uint32_t id = 0; id < sample; ++id) CopyPrefix(rows + id * dimension_, prefixes.data() + id * prefix_);
+    ASSIGN_OR_RETURN(prefix, Train(CodeKind::kSq4, prefix_, prefixes.data(), sample));
+  }
+  coded.UseCodes(code, prefix);
+  RETURN_IF_ERROR(coded.Grow(walk_.size() / walk_bytes_));
   for (uint32_t id = 0; id < count; ++id) {
-    scalar->Encode(rows + id * dimension_, bytes.data());
-    std::memcpy(prefixes.data() + id * scalar->prefix_bytes(), bytes.data(), scalar->prefix_bytes());
-    std::memcpy(residuals.data() + id * scalar->residual_bytes(), bytes.data() + scalar->prefix_bytes(),
-                scalar->residual_bytes());
+    coded.EncodeRow(rows + id * dimension_, const_cast<uint8_t*>(coded.WalkRow(id)), coded.Residual(id));
   }
-  walk_ = std::move(prefixes);
-  residuals_ = std::move(residuals);
-  UseCode(std::move(scalar));
+  walk_ = std::move(coded.walk_);
+  residuals_ = std::move(coded.residuals_);
+  UseCodes(std::move(code), std::move(prefix));
   return absl::OkStatus();
+}
+
+void VectorRows::CopyPrefix(const float* vector, float* prefix) const {
+  const auto is_zero = [](float x) { return x == 0; };
+  if (metric_ == Metric::kCosine && !std::all_of(vector, vector + prefix_, is_zero)) {
+    Canonicalize({vector, prefix_}, metric_, prefix);
+  } else {
+    std::copy_n(vector, prefix_, prefix);
+  }
+}
+
+void VectorRows::EncodeRow(const float* vector, uint8_t* walk_row, uint8_t* residual) const {
+  if (prefix_ > 0) {
+    std::vector<float> prefix(prefix_);
+    CopyPrefix(vector, prefix.data());
+    walk_code_->Encode(prefix.data(), walk_row);
+    if (code_ != nullptr) {
+      code_->Encode(vector, residual);
+    } else {
+      std::memcpy(residual, vector, residual_bytes_);
+    }
+    return;
+  }
+  std::vector<uint8_t> bytes(code_->bytes());
+  code_->Encode(vector, bytes.data());
+  std::memcpy(walk_row, bytes.data(), walk_bytes_);
+  std::memcpy(residual, bytes.data() + walk_bytes_, residual_bytes_);
 }
 
 void VectorRows::Put(uint32_t id, const float* vector) {
@@ -77,26 +121,26 @@ void VectorRows::Put(uint32_t id, const float* vector) {
     }
   }
   uint8_t* row = const_cast<uint8_t*>(WalkRow(id));
-  if (!coded()) {
+  if (coded()) {
+    EncodeRow(vector, row, Residual(id));
+  } else {
     std::memcpy(row, vector, dimension_ * sizeof(float));
-    return;
   }
-  thread_local std::vector<uint8_t> bytes;
-  bytes.resize(code_->bytes());
-  code_->Encode(vector, bytes.data());
-  std::memcpy(row, bytes.data(), walk_bytes_);
-  std::memcpy(const_cast<uint8_t*>(Residual(id)), bytes.data() + walk_bytes_, residual_bytes_);
 }
 
 void VectorRows::Prepare(const float* vector, Query* query) const {
   query->vector = vector;
   query->offset = metric_ == Metric::kDot ? Norm(vector, dimension_) * longest_.load() * 1.01f : 0;
-  if (coded()) code_->Prepare(vector, &query->code);
+  if (code_ != nullptr) code_->Prepare(vector, &query->code);
+  if (!has_prefix()) return;
+  std::vector<float> prefix(prefix_);
+  CopyPrefix(vector, prefix.data());
+  walk_code_->Prepare(prefix.data(), &query->prefix);
 }
 
 void VectorRows::Estimate(const Query& query, const uint8_t* const* rows, size_t count, float* out) const {
   if (coded()) {
-    code_->EstimatePrefix(query.code, rows, count, out);
+    walk_code_->EstimatePrefix(prefix_ > 0 ? query.prefix : query.code, rows, count, out);
   } else {
     kernels_.batch(query.vector, reinterpret_cast<const float* const*>(rows), count, dimension_, out);
   }
@@ -108,32 +152,31 @@ void VectorRows::Distances(const Query& query, const uint32_t* ids, size_t count
   for (size_t first = 0; first < count; first += kBatch) {
     const size_t some = std::min(kBatch, count - first);
     for (size_t i = 0; i < some; ++i) {
-      rows[i] = WalkRow(ids[first + i]);
-      if (!coded()) continue;
-      residuals[i] = Residual(ids[first + i]);
-      PrefetchLines(residuals[i], residual_bytes_);
+      rows[i] = CodeOf(ids[first + i]);
+      PrefetchLines(Residual(ids[first + i]), residual_bytes_);
+      if (code_ != nullptr) residuals[i] = CodeResidual(ids[first + i]);
     }
-    if (coded()) {
+    if (code_ != nullptr) {
       code_->EstimateFull(query.code, rows, residuals, some, out + first);
     } else {
-      Estimate(query, rows, some, out + first);
+      kernels_.batch(query.vector, reinterpret_cast<const float* const*>(rows), some, dimension_, out + first);
     }
   }
 }
 
 const float* VectorRows::Plain(uint32_t id, float* buffer) const {
-  if (!coded()) return F32(id);
-  code_->DecodePlaces(WalkRow(id), Residual(id), buffer);
+  if (code_ == nullptr) return F32(id);
+  code_->DecodePlaces(CodeOf(id), CodeResidual(id), buffer);
   return buffer;
 }
 
 void VectorRows::Decode(uint32_t id, float* vector) const {
-  if (!coded()) {
+  if (code_ == nullptr) {
     std::memcpy(vector, F32(id), dimension_ * sizeof(float));
     return;
   }
-  std::vector<uint8_t> bytes(WalkRow(id), WalkRow(id) + walk_bytes_);
-  bytes.insert(bytes.end(), Residual(id), Residual(id) + residual_bytes_);
+  std::vector<uint8_t> bytes(CodeOf(id), CodeOf(id) + code_->prefix_bytes());
+  bytes.insert(bytes.end(), CodeResidual(id), CodeResidual(id) + code_->residual_bytes());
   code_->Decode(bytes.data(), vector);
   if (metric_ == Metric::kCosine) Canonicalize({vector, dimension_}, metric_, vector);
 }
@@ -143,26 +186,58 @@ bool VectorRows::Same(uint32_t a, uint32_t b) const {
          (residual_bytes_ == 0 || std::memcmp(Residual(a), Residual(b), residual_bytes_) == 0);
 }
 
+// The longest norm; then, if coded, the prefix's code behind its length (u32) and the code of whole vectors,
+// where there are such.
 std::string VectorRows::Serialize() const {
   const float longest = longest_.load();
-  return absl::StrCat(absl::string_view(reinterpret_cast<const char*>(&longest), sizeof(longest)),
-                      coded() ? code_->Serialize() : "");
+  std::string bytes(reinterpret_cast<const char*>(&longest), sizeof(longest));
+  if (has_prefix()) {
+    const std::string prefix = walk_code_->Serialize();
+    const uint32_t length = static_cast<uint32_t>(prefix.size());
+    bytes.append(reinterpret_cast<const char*>(&length), sizeof(length));
+    bytes.append(prefix);
+  }
+  if (code_ != nullptr) bytes.append(code_->Serialize());
+  return bytes;
+}
+
+absl::StatusOr<VectorRows::SharedCode> VectorRows::ParseCodeOf(CodeKind kind, size_t dimension,
+                                                               absl::string_view bytes) const {
+  ASSIGN_OR_RETURN(std::unique_ptr<Code> code, ParseCode(bytes));
+  const CodeOptions& options = code->options();
+  if (options.kind != kind || options.dimension != dimension || options.metric != metric_) {
+    return absl::DataLossError(absl::StrCat("rows: a code ", CodeName(options), " of ", options.dimension, " dimensions"));
+  }
+  return SharedCode(static_cast<const ScalarCode*>(code.release()));
 }
 
 absl::Status VectorRows::Parse(absl::string_view bytes) {
+  const auto take = [&bytes](auto* value) {
+    if (bytes.size() < sizeof(*value)) return absl::DataLossError("rows: too short");
+    std::memcpy(value, bytes.data(), sizeof(*value));
+    bytes.remove_prefix(sizeof(*value));
+    return absl::OkStatus();
+  };
   float longest = 0;
-  if (bytes.size() < sizeof(longest)) return absl::DataLossError("rows: too short");
-  std::memcpy(&longest, bytes.data(), sizeof(longest));
-  if (!std::isfinite(longest) || longest < 0) return absl::DataLossError(absl::StrCat("rows: a norm of ", longest));
-  longest_.store(longest);
-  bytes.remove_prefix(sizeof(longest));
-  if (bytes.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(std::unique_ptr<Code> code, ParseCode(bytes));
-  const CodeOptions& options = code->options();
-  if (!codable_ || options.kind != CodeKind::kSq4x8 || options.dimension != dimension_ || options.metric != metric_) {
-    return absl::DataLossError(absl::StrCat("rows: a code ", CodeName(options), " of ", options.dimension, " dimensions"));
+  RETURN_IF_ERROR(take(&longest));
+  if (!(longest >= 0 && static_cast<double>(longest) * longest <= 1.001 * kMaxSquaredNorm)) {
+    return absl::DataLossError(absl::StrCat("rows: a norm of ", longest));
   }
-  UseCode(std::shared_ptr<const ScalarCode>(static_cast<const ScalarCode*>(code.release())));
+  longest_.store(longest);
+  if (bytes.empty()) return absl::OkStatus();
+  SharedCode code, prefix;
+  if (prefix_ > 0) {
+    uint32_t length = 0;
+    RETURN_IF_ERROR(take(&length));
+    ASSIGN_OR_RETURN(prefix, ParseCodeOf(CodeKind::kSq4, prefix_, bytes.substr(0, length)));
+    bytes.remove_prefix(std::min<size_t>(length, bytes.size()));
+  }
+  if (codable_) {
+    ASSIGN_OR_RETURN(code, ParseCodeOf(CodeKind::kSq4x8, dimension_, bytes));
+  } else if (prefix == nullptr || !bytes.empty()) {
+    return absl::DataLossError("rows: a code of rows that are f32");
+  }
+  UseCodes(std::move(code), std::move(prefix));
   return absl::OkStatus();
 }
 

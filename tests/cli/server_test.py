@@ -58,7 +58,8 @@ class ServerTest(CliTest):
             said.append(stable(lines(run(*args, *where, "--json", **kwargs)[0])))
             return said[-1]
 
-        say("create", "docs", "--embedder", "none", "--dimension", "3", "--index", "hnsw", "--m", "8")
+        say("create", "docs", "--embedder", "none", "--dimension", "3", "--index", "hnsw", "--m", "8",
+            "--row-code", "f32", "--prefix", "2")
         for i in range(5):
             say("put", "docs", "--id", f"d{i}", "--vector", f"1,{i},0.25", "--text", f"Number {i}.", "--meta",
                 f"i={i}", "--title", f"D{i}", "--tenant", "t" if i == 4 else "")
@@ -104,6 +105,8 @@ class ServerTest(CliTest):
         finally:
             server.stop()
         local = self.conversation(("--db", self.path("local")), self.path("local_backups"))
+        self.assertEqual(local[0][0]["options"]["spaces"][0]["row_code"], "f32")
+        self.assertEqual(local[0][0]["options"]["spaces"][0]["prefix"], 2)
         self.assertEqual(len(local), len(remote))
         for ours, theirs in zip(local, remote):
             self.assertEqual(ours, theirs)

@@ -15,6 +15,8 @@ const std::map<std::string, Metric> kMetrics = {
     {"cosine", Metric::kCosine}, {"dot", Metric::kDot}, {"l2", Metric::kL2}};
 const std::map<std::string, IndexKind> kIndexes = {
     {"auto", IndexKind::kAuto}, {"flat", IndexKind::kFlat}, {"hnsw", IndexKind::kHnsw}};
+const std::map<std::string, RowCode> kRowCodes = {
+    {"auto", RowCode::kAuto}, {"f32", RowCode::kF32}, {"sq4x8", RowCode::kSq4x8}};
 const std::map<std::string, EmbedderKind> kEmbedders = {
     {"none", EmbedderKind::kNone}, {"minilm", EmbedderKind::kMiniLm}, {"http", EmbedderKind::kHttp}};
 
@@ -61,10 +63,12 @@ std::string Described(const CollectionDescription& description) {
       Thousands(info.chunks), " (at most ", chunking.max_tokens, " tokens, ", chunking.overlap_tokens,
       " of overlap)\n", "embedder    ", info.embedder.empty() ? "none" : Printable(info.embedder), "\n\n");
   Table spaces({"space", "dimension", "metric", "index", "code", "vectors", "deleted", "in memory", "recall"});
-  for (const VectorSpaceInfo& space : info.spaces) {
+  for (size_t i = 0; i < info.spaces.size(); ++i) {
+    const VectorSpaceInfo& space = info.spaces[i];
+    const uint32_t prefix = i < description.options.spaces.size() ? description.options.spaces[i].prefix : 0;
     std::string index = NameOf(space.serving);
     if (space.requested != space.serving) index = absl::StrCat(NameOf(space.requested), " (", index, ")");
-    spaces.Add({space.name, absl::StrCat(space.dimension), NameOf(space.metric), index, space.code,
+    spaces.Add({space.name, absl::StrCat(prefix > 0 ? absl::StrCat(prefix, " of ") : "", space.dimension), NameOf(space.metric), index, space.code,
                 Thousands(space.vectors), Thousands(space.tombstones), HumanBytes(space.resident_bytes),
                 RecallText(space)});
   }
@@ -108,6 +112,9 @@ void AddCreateOptions(CLI::App* command, CreateArgs& args) {
   command->add_option("--index", args.first.index, "auto (default), flat or hnsw")
       ->transform(CLI::CheckedTransformer(kIndexes).description("NAME"));
   command->add_option("--dimension", args.first.dimension, "Of the vectors; needed without an embedder");
+  command->add_option("--prefix", args.first.prefix,
+                      "Matryoshka embeddings: dimensions that searches look at first; 0 = all")
+      ->capture_default_str();
   command
       ->add_option(
           "--space", args.spaces,
@@ -119,6 +126,10 @@ void AddCreateOptions(CLI::App* command, CreateArgs& args) {
       ->capture_default_str();
   command->add_option("--ef-search", args.first.hnsw.ef_search, "HNSW: candidates at search")
       ->capture_default_str();
+  command->add_option("--row-code", args.first.hnsw.row_code,
+                      "HNSW: vectors in memory as f32 or as 12 bits a dimension (sq4x8); auto (default) = "
+                      "sq4x8 from 64 dimensions on")
+      ->transform(CLI::CheckedTransformer(kRowCodes).description("NAME"));
   command->add_option("--chunk-tokens", args.options.chunking.max_tokens, "At most so many tokens a chunk")
       ->capture_default_str();
   command

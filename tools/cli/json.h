@@ -46,6 +46,7 @@ absl::StatusOr<KvProfile> KvProfileFromJson(const Json& json);
 // Names as options and JSON spell them.
 const char* NameOf(Metric metric);
 const char* NameOf(IndexKind kind);
+const char* NameOf(RowCode code);
 const char* NameOf(EmbedderKind kind);
 const char* NameOf(KvDtype dtype);
 const char* NameOf(RopeStyle style);

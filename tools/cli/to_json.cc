@@ -52,9 +52,11 @@ Json ToJson(const VectorSpaceOptions& space) {
           {"dimension", space.dimension},
           {"metric", NameOf(space.metric)},
           {"index", NameOf(space.index)},
+          {"prefix", space.prefix},
           {"m", space.hnsw.m},
           {"ef_construction", space.hnsw.ef_construction},
-          {"ef_search", space.hnsw.ef_search}};
+          {"ef_search", space.hnsw.ef_search},
+          {"row_code", NameOf(space.hnsw.row_code)}};
 }
 
 }  // namespace
@@ -235,6 +237,10 @@ const char* NameOf(Metric metric) {
 const char* NameOf(IndexKind kind) {
   constexpr const char* kNames[] = {"auto", "flat", "hnsw"};
   return kNames[static_cast<size_t>(kind)];
+}
+const char* NameOf(RowCode code) {
+  constexpr const char* kNames[] = {"auto", "f32", "sq4x8"};
+  return kNames[static_cast<size_t>(code)];
 }
 const char* NameOf(EmbedderKind kind) {
   constexpr const char* kNames[] = {"none", "minilm", "http"};

@@ -34,6 +34,8 @@ void AddCreation(CLI::App& app, IngestArguments& a) {
       {"cosine", Metric::kCosine}, {"dot", Metric::kDot}, {"l2", Metric::kL2}};
   static const std::map<std::string, IndexKind> kIndexes = {
       {"auto", IndexKind::kAuto}, {"flat", IndexKind::kFlat}, {"hnsw", IndexKind::kHnsw}};
+  static const std::map<std::string, RowCode> kRowCodes = {
+      {"auto", RowCode::kAuto}, {"f32", RowCode::kF32}, {"sq4x8", RowCode::kSq4x8}};
   const std::string group = "Creating the collection";
   VectorSpaceOptions& space = a.options.spaces[0];
   CLI::Option* create =
@@ -60,6 +62,10 @@ void AddCreation(CLI::App& app, IngestArguments& a) {
       ->transform(CLI::CheckedTransformer(kIndexes).description(""))
       ->needs(create)
       ->group(group);
+  app.add_option("--prefix", space.prefix, "Matryoshka: dimensions that searches look at first; 0 = all")
+      ->needs(create)
+      ->group(group)
+      ->capture_default_str();
   app.add_option("--m", space.hnsw.m, "hnsw: links per node")
       ->needs(create)
       ->group(group)
@@ -68,6 +74,10 @@ void AddCreation(CLI::App& app, IngestArguments& a) {
       ->needs(create)
       ->group(group)
       ->capture_default_str();
+  app.add_option("--row-code", space.hnsw.row_code, "hnsw: vectors in memory, auto (default), f32, sq4x8")
+      ->transform(CLI::CheckedTransformer(kRowCodes).description(""))
+      ->needs(create)
+      ->group(group);
   app.add_option("--max-tokens", a.options.chunking.max_tokens, "tokens per chunk")
       ->needs(create)
       ->group(group)
