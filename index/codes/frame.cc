@@ -26,6 +26,10 @@ absl::StatusOr<std::unique_ptr<Frame>> Frame::Train(const CodeOptions& options, 
 absl::StatusOr<std::unique_ptr<Frame>> Frame::Parse(const CodeOptions& options, storage::RecordReader* reader) {
   std::vector<float> centre;
   RETURN_IF_ERROR(ReadFloats(reader, options.dimension, &centre));
+  // A mean of vectors is no longer than they may be.
+  if (const absl::Status sound = CheckVector(centre, options.dimension, Metric::kDot); !sound.ok()) {
+    return absl::DataLossError(absl::StrCat("code: centre: ", sound.message()));
+  }
   return std::unique_ptr<Frame>(new Frame(options, std::move(centre)));
 }
 

@@ -9,6 +9,7 @@
 #include "index/codes/bit_levels.h"
 #include "index/codes/code_format.h"
 #include "index/codes/quantize.h"
+#include "index/vector_math.h"
 #include "storage/status_macros.h"
 
 namespace larder::index {
@@ -106,6 +107,14 @@ ScalarCode::Factors ScalarCode::ReadFactors(const uint8_t* code) const {
   Factors factors;
   std::memcpy(static_cast<void*>(&factors), code + code_bytes(), 2 * sizeof(float));
   return factors;
+}
+
+bool ScalarCode::IsSound(const uint8_t* code) const {
+  Factors factors = ReadFactors(code);
+  if (options_.metric == Metric::kL2) std::memcpy(&factors.norm, code + code_bytes() + 2 * sizeof(float), sizeof(float));
+  const double low = std::abs(static_cast<double>(factors.lo));
+  const double largest = low + (levels() + kResidualReach) * std::abs(static_cast<double>(factors.step));
+  return options_.dimension * largest * largest <= kMaxSquaredNorm && std::abs(factors.norm) <= 4 * kMaxSquaredNorm;
 }
 
 void ScalarCode::Decode(const uint8_t* code, float* vector) const {

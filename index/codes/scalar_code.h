@@ -31,6 +31,10 @@ class ScalarCode final : public Code {
   float ErrorBound(const CodeQuery& query, const uint8_t* code) const override;
   std::string Serialize() const override;
 
+  // Whether distances from a code are numbers, whatever the query: true of what Encode writes for vectors with
+  // norms below 1e16, not of any bytes. Reads the prefix only.
+  bool IsSound(const uint8_t* code) const;
+
   // A code is its prefix and then its residual. sq8 and sq4 are all prefix.
   size_t prefix_bytes() const { return prefix_bytes_; }
   size_t residual_bytes() const { return residual_bytes_; }

@@ -83,10 +83,12 @@ absl::StatusOr<std::unique_ptr<VectorIndex>> HnswIndex::Load(SnapshotReader* rea
   RETURN_IF_ERROR(reader->BeginSection(SectionId::kElements, index->graph_.stride(), count));
   RETURN_IF_ERROR(reader->BeginSection(SectionId::kTails, sizeof(ElementTail), count));
   RETURN_IF_ERROR(reader->BeginSection(SectionId::kWalkRows, index->rows_.walk_bytes(), count));
+  RETURN_IF_ERROR(reader->BeginSection(SectionId::kResiduals, index->rows_.residual_bytes(), count));
   RETURN_IF_ERROR(index->MakeRoom(count, upper_lists));
   absl::ReaderMutexLock room(&index->room_mutex_);
   absl::WriterMutexLock lock(&index->ids_mutex_);
   RETURN_IF_ERROR(index->ReadArrays(reader, count, upper_lists));
+  if (const absl::Status sound = index->rows_.CheckRows(count); !sound.ok()) return reader->Damaged(sound.message());
   RETURN_IF_ERROR(index->NameAll(reader, count));
   RETURN_IF_ERROR(index->ReadStates(reader, count));
   index->upper_count_ = static_cast<uint32_t>(upper_lists);

@@ -241,4 +241,18 @@ absl::Status VectorRows::Parse(absl::string_view bytes) {
   return absl::OkStatus();
 }
 
+absl::Status VectorRows::CheckRows(uint32_t count) const {
+  for (uint32_t id = 0; id < count; ++id) {
+    bool sound = !coded() || walk_code_->IsSound(WalkRow(id));
+    if (code_ == nullptr) {
+      // Zero is no vector under cosine, but the row of one that could not be added.
+      sound = sound && CheckVector({F32(id), dimension_}, static_cast<uint32_t>(dimension_), Metric::kDot).ok();
+    } else if (has_prefix()) {
+      sound = sound && code_->IsSound(CodeOf(id));
+    }
+    if (!sound) return absl::DataLossError(absl::StrCat("row ", id, " is not of finite numbers"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace larder::index

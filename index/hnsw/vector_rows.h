@@ -70,6 +70,8 @@ class VectorRows {
   // For snapshots: what Encode learned ("" if not coded), and the rows' memory.
   std::string Serialize() const;
   absl::Status Parse(absl::string_view bytes);
+  // DataLoss if one of the first `count` rows, read from a file, gives distances that are no numbers.
+  absl::Status CheckRows(uint32_t count) const;
   const PageBlock& walk_block() const { return walk_; }
   const PageBlock& residual_block() const { return residuals_; }
   size_t walk_bytes() const { return walk_bytes_; }
