@@ -11,6 +11,7 @@
 #include "tools/bench/ann_data.h"
 #include "tools/bench/ann_report.h"
 #include "tools/bench/ann_worker.h"
+#include "tools/bench/plot.h"
 
 namespace larder::tools {
 
@@ -39,8 +40,10 @@ struct Setting {
 };
 
 std::string Parameters(const std::string& index, const AnnOptions& options, uint32_t ef) {
-  if (index.rfind("flat", 0) == 0) return absl::StrCat("threads=", options.threads);
-  return absl::StrCat("m=", options.m, ",efc=", options.ef_construction, ",ef=", ef, ",threads=", options.threads);
+  const std::string prefix = options.prefix > 0 && index != "hnswlib" ? absl::StrCat(",prefix=", options.prefix) : "";
+  if (index.rfind("flat", 0) == 0) return absl::StrCat("threads=", options.threads, prefix);
+  return absl::StrCat("m=", options.m, ",efc=", options.ef_construction, ",ef=", ef, ",threads=", options.threads,
+                      prefix);
 }
 
 absl::Status Measure(AnnWorker& worker, size_t system, const Setting& setting, Measured* out) {
@@ -105,7 +108,10 @@ absl::Status RunAnn(const AnnOptions& options) {
   for (const std::string& index : options.indexes) {
     if (compare && index != "hnswlib") std::printf("%s\n", ComparisonJson(all, index, "hnswlib").c_str());
   }
-  return absl::OkStatus();
+  if (options.plot.empty()) return absl::OkStatus();
+  std::vector<std::string> lines;
+  for (const AnnFigures& figures : all) lines.push_back(ToJsonLine(figures));
+  return Plot("ann", lines, options.plot);
 }
 
 }  // namespace larder::tools

@@ -21,14 +21,21 @@ struct AnnOptions {
   std::vector<double> target_recall;  // settings of Larder's hnsw beside those of ef
   uint32_t k = 10;
   uint32_t threads = 1;
+  uint32_t build_threads = 0;  // 0 = threads
   uint32_t m = 16, ef_construction = 200;
+  uint32_t prefix = 0;       // dimensions that Larder's searches look at first; 0 = all
   uint32_t batch = 500;      // rows an upsert
   uint32_t passes = 3;       // of search, alternating over the systems; the median counts
   uint64_t limit = 0;        // only the first rows; 0 = all
   std::string directory;     // of the databases; "" = a temporary one, removed afterwards
   bool rpc = false;          // also search through a server on a real socket
   bool json = false;
+  std::string plot;          // a PNG to write; "" = none
 };
+
+inline uint32_t BuildThreads(const AnnOptions& options) {
+  return options.build_threads > 0 ? options.build_threads : options.threads;
+}
 
 // Hands out batches of rows, first come first served. Thread-safe.
 class RowSource {

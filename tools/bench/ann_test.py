@@ -31,7 +31,8 @@ class AnnTest(unittest.TestCase):
             write_fvecs(base, 4000, 16, 1)
             write_fvecs(query, 50, 16, 2)
             done = subprocess.run([BENCH, "ann", "--base", base, "--query", query, "--index", "hnsw,hnswlib,flat",
-                                   "--ef", "20,100", "--passes", "2", "--rpc", "--json"], capture_output=True,
+                                   "--ef", "20,100", "--passes", "2", "--rpc", "--json",
+                                   "--threads", "1", "--build-threads", "2"], capture_output=True,
                                   text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -23,7 +23,7 @@ class HnswlibSystem : public AnnSystem {
     }
     index_ = std::make_unique<hnswlib::HierarchicalNSW<float>>(space_.get(), rows->rows(), options.m,
                                                                options.ef_construction);
-    return InThreads(options.threads, [&](uint32_t) -> absl::Status {
+    return InThreads(BuildThreads(options), [&](uint32_t) -> absl::Status {
       std::vector<float> batch;
       for (;;) {
         uint64_t first = 0, count = 0;

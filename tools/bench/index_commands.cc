@@ -19,15 +19,19 @@ void AnnOptionsOf(CLI::App* app, AnnOptions* o) {
   app->add_option("--target-recall", o->target_recall, "Recall to ask Larder's hnsw for, one more setting each")
       ->delimiter(',')->check(CLI::Range(0.01, 0.9999));
   app->add_option("--k", o->k)->check(CLI::Range(1, 10'000))->capture_default_str();
-  app->add_option("--threads", o->threads, "Of build and of search")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--threads", o->threads, "Of search, and of build unless --build-threads says otherwise")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--build-threads", o->build_threads, "Of build; 0 = --threads")->check(CLI::Range(0, 1'024));
   app->add_option("--m", o->m)->check(CLI::Range(2, 128))->capture_default_str();
   app->add_option("--efc", o->ef_construction)->check(CLI::Range(2, 10'000))->capture_default_str();
+  app->add_option("--prefix", o->prefix, "Dimensions that Larder's searches look at first (Matryoshka); 0 = all")
+      ->check(CLI::Range(0, 65'535))->capture_default_str();
   app->add_option("--batch", o->batch, "Rows an upsert")->check(CLI::Range(1, 10'000))->capture_default_str();
   app->add_option("--passes", o->passes, "Search passes; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
   app->add_option("--limit", o->limit, "Only the first rows; 0 = all")->capture_default_str();
   app->add_option("--db", o->directory, "Where databases are built; a temporary directory if absent");
   app->add_flag("--rpc", o->rpc, "Also search through a server and a client on loopback");
   app->add_flag("--json", o->json, "One JSON line a setting");
+  app->add_option("--plot", o->plot, "Draw a PNG of the curves (needs python3 with matplotlib)");
 }
 
 void RetrievalOptionsOf(CLI::App* app, RetrievalOptions* o) {

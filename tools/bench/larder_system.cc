@@ -57,11 +57,12 @@ class LarderSystem : public AnnSystem {
     space.dimension = rows->dimension();
     space.index = index_ == "flat" ? IndexKind::kFlat : IndexKind::kHnsw;
     space.metric = options.metric == "l2" ? Metric::kL2 : options.metric == "dot" ? Metric::kDot : Metric::kCosine;
+    space.prefix = options.prefix;
     space.hnsw.m = options.m;
     space.hnsw.ef_construction = options.ef_construction;
     ASSIGN_OR_RETURN(Collection created, database_->CreateCollection(kCollection, collection));
     collection_.emplace(std::move(created));
-    RETURN_IF_ERROR(InThreads(options.threads, [&](uint32_t) { return Ingest(rows); }));
+    RETURN_IF_ERROR(InThreads(BuildThreads(options), [&](uint32_t) { return Ingest(rows); }));
     rows_ = rows->rows();
     return absl::OkStatus();
   }

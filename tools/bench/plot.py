@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; codes, kv or
-kv-trace."""
+"""plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; ann, codes, kv
+or kv-trace."""
 import json
 import sys
 
@@ -17,6 +17,17 @@ def draw_codes(pyplot, rows):
     left.set(xscale="log", xlabel="bytes per vector", ylabel="recall@10")
     right.set(xscale="log", xlabel="million vectors scanned per second", ylabel="recall@10, no rerank")
     left.legend()
+    return figure
+
+
+def draw_ann(pyplot, rows):
+    """Queries a second against recall, a curve an index."""
+    figure, axes = pyplot.subplots(figsize=(8, 5.5))
+    for index in dict.fromkeys(r["index"] for r in rows):
+        curve = sorted((r["recall"], r["qps"]) for r in rows if r["index"] == index)
+        axes.plot([recall for recall, _ in curve], [qps for _, qps in curve], "-o", label=index, markersize=4)
+    axes.set(yscale="log", xlabel="recall", ylabel="queries a second")
+    axes.legend()
     return figure
 
 
@@ -55,7 +66,7 @@ def draw_kv_trace(pyplot, rows):
 
 
 def main():
-    draw = {"codes": draw_codes, "kv": draw_kv, "kv-trace": draw_kv_trace}
+    draw = {"ann": draw_ann, "codes": draw_codes, "kv": draw_kv, "kv-trace": draw_kv_trace}
     if len(sys.argv) != 4 or sys.argv[1] not in draw:
         raise SystemExit(__doc__)
     try:
