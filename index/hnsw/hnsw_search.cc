@@ -1,5 +1,6 @@
 // HnswIndex's searches.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,8 +16,13 @@ namespace {
 constexpr uint64_t kScoredPerPlace = 12;
 // How many of what a walk found are ranked by the best distances: estimates from 4 bits a dimension
 // misplace the k-th nearest by some places, more the more crowded it is there (that is, the longer a
-// list is needed). Measured on GloVe and sentence vectors: more gain nothing.
-size_t Ranked(size_t k, size_t ef) { return 2 * k + ef / 4; }
+// list is needed), fewer the more dimensions there are for the errors to cancel over. Measured on GloVe
+// (100) and sentence vectors (384): more gain nothing.
+size_t Ranked(size_t k, size_t ef, size_t dimension) {
+  const double misplaced = static_cast<double>(k) + static_cast<double>(ef) / 4;
+  const double spread = std::clamp(std::sqrt(100.0 / static_cast<double>(dimension)), 0.5, 1.0);
+  return k + static_cast<size_t>(misplaced * spread);
+}
 
 // Scores rows by their best distances, in batches.
 class RowScorer {
@@ -110,7 +116,7 @@ std::vector<Neighbor> HnswIndex::Walk(uint32_t k, size_t ef, const VidSet* filte
     };
     WalkLayer(graph, start, 0, ef, admits_any, scratch);
   }
-  CutPool(options_.prefix > 0 ? ef : Ranked(k, ef), scratch);
+  CutPool(options_.prefix > 0 ? ef : Ranked(k, ef, options_.dimension), scratch);
   for (const Candidate& candidate : scratch->pool) graph_.PrefetchTail(candidate.id);
   RankPool(rows_, scratch);
   for (const Candidate& candidate : scratch->pool) {
