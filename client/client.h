@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "larder/database.h"  // the values VerifyReport, BackupInfo, DatabaseStats
+#include "larder/kv_stats.h"
 #include "larder/kv_types.h"
 #include "larder/options.h"
 #include "larder/types.h"
@@ -62,6 +64,11 @@ class KvClient {
   absl::StatusOr<std::string> GetSidecar(const KvKey& key, KvSidecarKind kind) const;
   absl::StatusOr<KvPlan> Plan(const KvPlanRequest& request) const;
   absl::StatusOr<bool> Delete(const KvKey& key);
+
+  absl::Status Pin(const KvKey& key, bool pinned = true);
+  absl::Status SetTtl(const KvKey& key, absl::Duration ttl);
+  absl::Status SetQuota(absl::string_view tenant, std::optional<uint64_t> bytes);
+  absl::StatusOr<KvStats> Stats() const;
 
  private:
   ClientImpl* const impl_;

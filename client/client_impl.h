@@ -14,6 +14,7 @@
 #include "larder/client.h"
 #include "larder/v1/admin.grpc.pb.h"
 #include "larder/v1/kv.grpc.pb.h"
+#include "larder/v1/kv_tiers.grpc.pb.h"
 #include "larder/v1/larder.grpc.pb.h"
 #include "proto/status.h"
 #include "proto/utf8.h"
@@ -26,6 +27,7 @@ struct Stubs {
   std::unique_ptr<v1::Search::StubInterface> search;
   std::unique_ptr<v1::Kv::StubInterface> kv;
   std::unique_ptr<v1::Admin::StubInterface> admin;
+  std::unique_ptr<v1::KvTiers::StubInterface> kv_tiers;
 };
 
 enum class CallKind { kRead, kWrite, kMaintenance };

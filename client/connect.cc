@@ -56,7 +56,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const ClientOptions& opt
               .documents = v1::Documents::NewStub(channel),
               .search = v1::Search::NewStub(channel),
               .kv = v1::Kv::NewStub(channel),
-              .admin = v1::Admin::NewStub(channel)};
+              .admin = v1::Admin::NewStub(channel),
+              .kv_tiers = v1::KvTiers::NewStub(channel)};
   return std::make_unique<Client>(std::make_unique<ClientImpl>(std::move(stubs), options));
 }
 

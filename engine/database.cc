@@ -86,7 +86,7 @@ absl::Status DatabaseImpl::OpenStorage(absl::string_view path) {
     ASSIGN_OR_RETURN(pool, kv::KvPool::Create({.bytes = options_.kv_pool_bytes}));
   }
   kv_ = std::make_unique<KvCache>(std::make_unique<KvCacheImpl>(
-      services_.store.get(), services_.extents.get(), services_.clock, resolve, std::move(pool)));
+      services_.store.get(), services_.extents.get(), services_.clock, resolve, std::move(pool), options_.kv));
   services_.kv = kv_->impl();
   services_.embedder = [this](const CollectionRecord& record) { return EmbedderOf(record); };
   return absl::OkStatus();
@@ -177,6 +177,7 @@ void DatabaseImpl::LookAfter() {
     }
     services_.kv->ExpireSessions();
     services_.kv->ExpireLeases();
+    SweepKv();
   }
 }
 

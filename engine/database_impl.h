@@ -48,7 +48,9 @@ class DatabaseImpl {
   std::vector<std::shared_ptr<CollectionImpl>> Collections() const;
   absl::Status CheckOpen() const ABSL_SHARED_LOCKS_REQUIRED(life_);
   absl::StatusOr<std::shared_ptr<CollectionImpl>> Find(absl::string_view name) const;
-  void LookAfter();   // expiry, snapshots, folding
+  void LookAfter();   // expiry, snapshots, folding, KV eviction
+  void SweepKv();
+  absl::Status CollectExtents();
   void TuneRecall();  // calibration and checks, which may take long
 
   const OpenOptions options_;
@@ -63,6 +65,7 @@ class DatabaseImpl {
   absl::Mutex embedders_mutex_;
   std::map<std::string, std::shared_ptr<Embedder>> embedders_ ABSL_GUARDED_BY(embedders_mutex_);
   absl::Notification stop_;
+  uint64_t extent_garbage_left_ = 0;  // by the keeper's last collection; its own
   std::thread keeper_, tuner_;
 };
 

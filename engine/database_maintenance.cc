@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <system_error>
 #include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/database_impl.h"
@@ -18,6 +19,13 @@ namespace larder {
 namespace fs = std::filesystem;
 using storage::Counter;
 using storage::Table;
+
+namespace {
+
+// Evictions are followed by a collection once this share of the extents is new garbage.
+constexpr uint64_t kCollectShare = 8;
+
+}  // namespace
 
 absl::StatusOr<DatabaseStats> DatabaseImpl::Stats() const {
   absl::ReaderMutexLock open(&life_);
@@ -120,12 +128,31 @@ absl::Status DatabaseImpl::Compact() {
     RETURN_IF_ERROR(collection->Fold(true));
     RETURN_IF_ERROR(collection->TakeSnapshot());
   }
+  RETURN_IF_ERROR(CollectExtents());
+  return services_.store->Compact();
+}
+
+absl::Status DatabaseImpl::CollectExtents() {
   const auto relocate = [this](const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
                                const storage::ExtentPointer& to, storage::WriteBatch* batch) {
     return services_.kv->Relocate(owner, from, to, batch);
   };
-  RETURN_IF_ERROR(services_.extents->CollectGarbage(relocate).status());
-  return services_.store->Compact();
+  return services_.extents->CollectGarbage(relocate).status();
+}
+
+// Evicted entries leave garbage; what is left of it after a collection lies in files that are more live
+// than not, and is not worth another until more has come.
+void DatabaseImpl::SweepKv() {
+  const auto gone = services_.kv->Sweep();
+  if (!gone.ok() || *gone == 0) return;  // a failure is met again by the next put, and said there
+  const auto garbage = [this] {
+    const storage::ExtentStats stats = services_.extents->Stats();
+    return std::pair(stats.bytes - stats.live_bytes, stats.bytes);
+  };
+  const auto [bytes, total] = garbage();
+  if (bytes < extent_garbage_left_ + total / kCollectShare) return;
+  CollectExtents().IgnoreError();
+  extent_garbage_left_ = garbage().first;
 }
 
 namespace {

@@ -9,13 +9,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "larder/kv_stats.h"
 #include "larder/kv_types.h"
 #include "larder/kv_view.h"
 #include "larder/options.h"
@@ -77,6 +80,22 @@ class KvCache {
   absl::StatusOr<KvPlan> Plan(const KvPlanRequest& request) const;
 
   absl::StatusOr<bool> Delete(const KvKey& key);
+
+  // Lookup by prepared keys, in memory; advice, as KvKeyHash says. Keys of another tenant are misses.
+  static absl::StatusOr<KvKeyHash> Hash(const KvKey& key);
+  absl::StatusOr<std::vector<KvLookup>> Lookup(absl::string_view tenant,
+                                               absl::Span<const KvKeyHash> keys) const;
+
+  // A pinned entry is not evicted; it counts towards its tenant's quota all the same, and goes with its
+  // owners, by Delete, or when it expires. NotFound on a miss.
+  absl::Status Pin(const KvKey& key, bool pinned = true);
+  // From now on; infinite = never. An entry that has expired is a miss at once, and is removed soon.
+  absl::Status SetTtl(const KvKey& key, absl::Duration ttl);
+  // Bytes on disk; 0 = no limit, nullopt = KvOptions::tenant_bytes again. Puts beyond it evict the
+  // tenant's own entries, the least worth first, or are refused with ResourceExhausted where those
+  // are pinned or too small. Lowering it evicts in the background.
+  absl::Status SetQuota(absl::string_view tenant, std::optional<uint64_t> bytes);
+  absl::StatusOr<KvStats> Stats() const;
 
   KvCacheImpl* impl() { return impl_.get(); }  // for the engine itself
 

@@ -84,6 +84,11 @@ struct KvPutRequest {
   // must be set.
   std::optional<uint32_t> rotated_from = std::nullopt;
   std::optional<KvForm> form = std::nullopt;  // held against the profile and the tokens, if given
+  // Of prefill, that a hit saves: entries go by this a byte. Absent: estimated from tokens and layers.
+  std::optional<double> compute_seconds = std::nullopt;
+  // FailedPrecondition at PutBegin if the tier is full and this was not asked for often enough to be
+  // worth what would have to go for it: a newcomer, at its first put.
+  bool may_decline = false;
 };
 using KvPutHandle = uint64_t;
 

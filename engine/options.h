@@ -13,6 +13,12 @@
 
 namespace larder {
 
+// Limits of the KV cache; 0 = none.
+struct KvOptions {
+  uint64_t disk_bytes = 0;    // of payloads on disk; beyond it entries are evicted, the least worth first
+  uint64_t tenant_bytes = 0;  // of each tenant that has no quota of its own; it evicts its own entries
+};
+
 struct OpenOptions {
   bool create_if_missing = false;
   bool error_if_exists = false;
@@ -34,6 +40,7 @@ struct OpenOptions {
   // directory that was found when Larder was built.
   std::string model_dir;
   std::function<absl::Time()> clock = &absl::Now;  // for expiry
+  KvOptions kv;
 
   absl::Status Validate() const;
 };

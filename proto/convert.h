@@ -13,11 +13,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "larder/database.h"
+#include "larder/kv_stats.h"
 #include "larder/kv_types.h"
 #include "larder/options.h"
 #include "larder/types.h"
 #include "larder/v1/admin.pb.h"
 #include "larder/v1/kv.pb.h"
+#include "larder/v1/kv_tiers.pb.h"
 #include "larder/v1/larder.pb.h"
 #include "larder/v1/types.pb.h"
 
@@ -72,6 +74,8 @@ void ToProto(const KvPlanRequest& request, v1::PlanRequest* message);
 KvPlanRequest FromProto(const v1::PlanRequest& message);
 void ToProto(const KvPlan& plan, v1::PlanReply* message);
 KvPlan FromProto(const v1::PlanReply& message);
+void ToProto(const KvStats& stats, v1::KvStatsReply* message);
+KvStats FromProto(const v1::KvStatsReply& message);
 
 void ToProto(const DatabaseStats& stats, v1::StatsReply* message);
 DatabaseStats FromProto(const v1::StatsReply& message);

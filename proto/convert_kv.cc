@@ -139,6 +139,8 @@ absl::Status ToProto(const KvPutRequest& request, v1::PutBeginRequest* message) 
   ToProto(request.key, message->mutable_key());
   for (const KvOwner& owner : request.owners) ToProto(owner, message->add_owners());
   if (request.rotated_from.has_value()) message->set_rotated_from(*request.rotated_from);
+  if (request.compute_seconds.has_value()) message->set_compute_seconds(*request.compute_seconds);
+  message->set_may_decline(request.may_decline);
   return request.form.has_value() ? ToProto(*request.form, message->mutable_form()) : absl::OkStatus();
 }
 
@@ -149,6 +151,8 @@ absl::StatusOr<KvPutRequest> FromProto(const v1::PutBeginRequest& message) {
   if (message.has_form()) {
     ASSIGN_OR_RETURN(request.form, FromProto(message.form()));
   }
+  if (message.has_compute_seconds()) request.compute_seconds = message.compute_seconds();
+  request.may_decline = message.may_decline();
   return request;
 }
 

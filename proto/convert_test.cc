@@ -123,7 +123,7 @@ using Messages = testing::Types<v1::Scalar, v1::Document, v1::Chunk, v1::UpsertR
                                 v1::ScrollReply, v1::SearchRequest, v1::SearchReply, v1::CollectionOptions,
                                 v1::CollectionInfo, v1::KvProfile, v1::KvKey, v1::PutBeginRequest,
                                 v1::KvReadRequest::Object, v1::LookupReply::Answer, v1::PlanRequest,
-                                v1::PlanReply, v1::StatsReply, v1::VerifyReply, v1::BackupInfo>;
+                                v1::PlanReply, v1::KvStatsReply, v1::StatsReply, v1::VerifyReply, v1::BackupInfo>;
 TYPED_TEST_SUITE(ConvertTest, Messages);
 
 TYPED_TEST(ConvertTest, EveryFieldSurvivesTheRoundTrip) {

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "tests/support/served_database.h"
 
 namespace larder {
@@ -73,6 +75,43 @@ TEST_F(KvServiceTest, ProfilesAreRemembered) {
   EXPECT_EQ(client_->kv().RegisterProfile(profile).status(),
             database_->kv().RegisterProfile(profile).status());
   EXPECT_EQ(client_->kv().GetProfile("none").status(), database_->kv().GetProfile("none").status());
+}
+
+TEST_F(KvServiceTest, PinsTtlsQuotasAndStatsTravel) {
+  Serve();
+  const KvProfile profile = Profile(4, 8);
+  const KvKey key = KeyOf(profile, 10);
+  KvKey other = key;
+  other.tokens.push_back(1);
+  const uint64_t bytes = 4 * 2 * profile.LayerBytes(10);
+  ASSERT_TRUE(Put(profile, key).ok());
+  ASSERT_TRUE(client_->kv().Pin(key).ok());
+  EXPECT_EQ(client_->kv().Pin(other), database_->kv().Pin(other));
+  ASSERT_TRUE(client_->kv().SetQuota(key.tenant, bytes + 1).ok());
+  const absl::Status refused = client_->kv().PutBegin(KvPutRequest{.key = other, .owners = {}}).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), ::testing::HasSubstr("its quota is"));
+  ASSERT_TRUE(client_->kv().Get(key).ok());
+
+  const auto stats = client_->kv().Stats();
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  ASSERT_EQ(stats->tiers.size(), 1u);
+  EXPECT_EQ(stats->tiers[0].name, "disk");
+  EXPECT_EQ(stats->tiers[0].bytes, bytes);
+  EXPECT_EQ(stats->tiers[0].pinned_entries, 1u);
+  ASSERT_EQ(stats->tenants.size(), 1u);
+  EXPECT_EQ(stats->tenants[0].tenant, key.tenant);
+  EXPECT_EQ(stats->tenants[0].quota_bytes, bytes + 1);
+  EXPECT_EQ(stats->tenants[0].reads, 1u);
+  EXPECT_GT(stats->saved_seconds, 0);
+
+  EXPECT_EQ(client_->kv().SetTtl(key, absl::ZeroDuration()).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client_->kv().SetTtl(key, -absl::Seconds(1)).code(), absl::StatusCode::kInvalidArgument);
+  ASSERT_TRUE(client_->kv().SetTtl(key, absl::InfiniteDuration()).ok());
+  ASSERT_TRUE(client_->kv().SetTtl(key, absl::Nanoseconds(1)).ok());  // at most a millisecond
+  absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_FALSE(client_->kv().Lookup({{key}}).value()[0].hit);
+  ASSERT_TRUE(client_->kv().SetQuota(key.tenant, std::nullopt).ok());
 }
 
 TEST_F(KvServiceTest, PutLookupGetPlanDelete) {

@@ -58,6 +58,12 @@ void Declare(CLI::App* app, Arguments* arguments) {
       ->capture_default_str();
   app->add_option("--kv-socket", arguments->kv_socket.path,
                   "Unix socket for processes of this user that read KV from shared memory (needs --kv-pool-mb)");
+  app->add_option("--kv-disk-bytes", arguments->open.kv.disk_bytes,
+                  "KV payloads on disk, at most; the least worth are evicted; 0 = no limit")
+      ->capture_default_str();
+  app->add_option("--kv-tenant-bytes", arguments->open.kv.tenant_bytes,
+                  "likewise, of each tenant without a quota of its own")
+      ->capture_default_str();
   app->add_option("--model-dir", arguments->open.model_dir, "where all-MiniLM-L6-v2 lies");
 }
 

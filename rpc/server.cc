@@ -80,6 +80,7 @@ class GrpcServer final : public Server {
     services_.push_back(MakeDocumentsService(context));
     services_.push_back(MakeSearchService(context));
     services_.push_back(MakeKvService(context));
+    services_.push_back(MakeKvTiersService(context));
     services_.push_back(MakeAdminService(context));
 
     EnablePlugins();

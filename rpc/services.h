@@ -34,6 +34,7 @@ std::unique_ptr<grpc::Service> MakeCollectionsService(const ServiceContext& cont
 std::unique_ptr<grpc::Service> MakeDocumentsService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeSearchService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeKvService(const ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeKvTiersService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeAdminService(const ServiceContext& context);
 
 }  // namespace larder

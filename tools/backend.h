@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "larder/collection.h"
 #include "larder/database.h"
+#include "larder/kv_stats.h"
 #include "larder/kv_types.h"
 #include "larder/options.h"
 #include "larder/types.h"
@@ -60,6 +61,11 @@ class Backend {
   virtual absl::StatusOr<std::vector<KvLayer>> ReadKv(const KvReadRequest& request) = 0;
   virtual absl::StatusOr<KvPlan> PlanKv(const KvPlanRequest& request) = 0;
   virtual absl::StatusOr<bool> DeleteKv(const KvKey& key) = 0;
+  virtual absl::Status PinKv(const KvKey& key, bool pinned) = 0;
+  virtual absl::Status SetKvTtl(const KvKey& key, absl::Duration ttl) = 0;
+  virtual absl::Status SetKvQuota(absl::string_view tenant, std::optional<uint64_t> bytes) = 0;
+  // Of a database that was just opened: once its entries have been counted.
+  virtual absl::StatusOr<KvStats> KvStatistics() = 0;
 
   virtual absl::StatusOr<DatabaseStats> Stats() = 0;
   virtual absl::StatusOr<VerifyReport> Verify() = 0;

@@ -1,11 +1,15 @@
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "storage/status_macros.h"
 #include "tools/backend.h"
 #include "tools/kv_put.h"
 
 namespace larder::tools {
 namespace {
+
+// A million entries are counted in two seconds.
+constexpr absl::Duration kFillPatience = absl::Minutes(2);
 
 class LocalBackend : public Backend {
  public:
@@ -98,6 +102,19 @@ class LocalBackend : public Backend {
   }
 
   absl::StatusOr<bool> DeleteKv(const KvKey& key) override { return database_->kv().Delete(key); }
+  absl::Status PinKv(const KvKey& key, bool pinned) override { return database_->kv().Pin(key, pinned); }
+  absl::Status SetKvTtl(const KvKey& key, absl::Duration ttl) override { return database_->kv().SetTtl(key, ttl); }
+  absl::Status SetKvQuota(absl::string_view tenant, std::optional<uint64_t> bytes) override {
+    return database_->kv().SetQuota(tenant, bytes);
+  }
+  absl::StatusOr<KvStats> KvStatistics() override {
+    const absl::Time until = absl::Now() + kFillPatience;
+    while (true) {
+      ASSIGN_OR_RETURN(KvStats stats, database_->kv().Stats());
+      if (stats.directory_filled || absl::Now() > until) return stats;
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+  }
 
   absl::StatusOr<DatabaseStats> Stats() override { return database_->Stats(); }
   absl::StatusOr<VerifyReport> Verify() override { return database_->Verify(); }

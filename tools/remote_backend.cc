@@ -91,6 +91,12 @@ class RemoteBackend : public Backend {
   absl::StatusOr<KvPlan> PlanKv(const KvPlanRequest& request) override { return client_->kv().Plan(request); }
 
   absl::StatusOr<bool> DeleteKv(const KvKey& key) override { return client_->kv().Delete(key); }
+  absl::Status PinKv(const KvKey& key, bool pinned) override { return client_->kv().Pin(key, pinned); }
+  absl::Status SetKvTtl(const KvKey& key, absl::Duration ttl) override { return client_->kv().SetTtl(key, ttl); }
+  absl::Status SetKvQuota(absl::string_view tenant, std::optional<uint64_t> bytes) override {
+    return client_->kv().SetQuota(tenant, bytes);
+  }
+  absl::StatusOr<KvStats> KvStatistics() override { return client_->kv().Stats(); }
 
   absl::StatusOr<DatabaseStats> Stats() override { return client_->Stats(); }
   absl::StatusOr<VerifyReport> Verify() override { return client_->Verify(); }

@@ -56,4 +56,16 @@ std::vector<absl::StatusOr<KvView>> KvCache::Acquire(absl::Span<const KvKey> key
 absl::StatusOr<KvPlan> KvCache::Plan(const KvPlanRequest& request) const { return impl_->Plan(request); }
 absl::StatusOr<bool> KvCache::Delete(const KvKey& key) { return impl_->Delete(key); }
 
+absl::StatusOr<KvKeyHash> KvCache::Hash(const KvKey& key) { return KvCacheImpl::Hash(key); }
+absl::StatusOr<std::vector<KvLookup>> KvCache::Lookup(absl::string_view tenant,
+                                                      absl::Span<const KvKeyHash> keys) const {
+  return impl_->Lookup(tenant, keys);
+}
+absl::Status KvCache::Pin(const KvKey& key, bool pinned) { return impl_->Pin(key, pinned); }
+absl::Status KvCache::SetTtl(const KvKey& key, absl::Duration ttl) { return impl_->SetTtl(key, ttl); }
+absl::Status KvCache::SetQuota(absl::string_view tenant, std::optional<uint64_t> bytes) {
+  return impl_->SetQuota(tenant, bytes);
+}
+absl::StatusOr<KvStats> KvCache::Stats() const { return impl_->Stats(); }
+
 }  // namespace larder

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,10 +17,14 @@
 #include "absl/types/span.h"
 #include "engine/kv/kv_context.h"
 #include "engine/kv/kv_drop.h"
+#include "engine/kv/kv_fill.h"
 #include "engine/kv/kv_put.h"
+#include "engine/kv/kv_tier.h"
 #include "engine/kv/kv_verify.h"
+#include "larder/kv_stats.h"
 #include "larder/kv_types.h"
 #include "larder/kv_view.h"
+#include "larder/options.h"
 #include "storage/extent_store.h"
 #include "storage/store.h"
 
@@ -29,7 +34,8 @@ namespace larder {
 class KvCacheImpl {
  public:
   KvCacheImpl(storage::Store* store, storage::ExtentStore* extents, std::function<absl::Time()> clock,
-              ChunkResolver resolve, std::shared_ptr<kv::KvPool> pool = nullptr);
+              ChunkResolver resolve, std::shared_ptr<kv::KvPool> pool = nullptr,
+              const KvOptions& options = {});
   ~KvCacheImpl() { Close(); }
 
   // Adds to `batch`, which deletes these chunks, the removal of their KV: their owner rows, and every
@@ -48,6 +54,9 @@ class KvCacheImpl {
   // See kv_verify.h. `snapshot` may be null only while nothing writes; `exists` may be null.
   absl::StatusOr<uint64_t> Verify(const storage::Snapshot* snapshot, const ChunkExists& exists,
                                   std::vector<std::string>* problems) const;
+
+  // Evicts and expires what is due; see KvTier::Sweep.
+  absl::StatusOr<uint64_t> Sweep();
 
   // Aborts puts that have been idle for ten minutes; PutBegin does so too. Returns how many.
   size_t ExpireSessions();
@@ -78,15 +87,28 @@ class KvCacheImpl {
   std::vector<absl::StatusOr<KvView>> Acquire(absl::Span<const KvKey> keys);
   absl::StatusOr<KvPlan> Plan(const KvPlanRequest& request) const;
   absl::StatusOr<bool> Delete(const KvKey& key);
+  static absl::StatusOr<KvKeyHash> Hash(const KvKey& key);
+  absl::StatusOr<std::vector<KvLookup>> Lookup(absl::string_view tenant,
+                                               absl::Span<const KvKeyHash> keys) const;
+  absl::Status Pin(const KvKey& key, bool pinned);
+  absl::Status SetTtl(const KvKey& key, absl::Duration ttl);
+  absl::Status SetQuota(absl::string_view tenant, std::optional<uint64_t> bytes);
+  absl::StatusOr<KvStats> Stats() const;
 
  private:
   absl::Status CheckOpen() const ABSL_SHARED_LOCKS_REQUIRED(open_mu_);
 
+  // Whether there is, or can be, room for what is to be put. What it comes to is checked at commit.
+  absl::Status CheckRoom(const KvPutRequest& request, const std::string& entry_key)
+      ABSL_SHARED_LOCKS_REQUIRED(open_mu_);
+
   kv::KvContext context_;
+  kv::KvTier tier_;
   kv::KvPutter putter_{&context_};
   // Shared for the length of each call; exclusive to close.
   mutable absl::Mutex open_mu_;
   bool open_ ABSL_GUARDED_BY(open_mu_) = true;
+  kv::KvFiller filler_{&context_, &tier_};  // the last to be made, the first to stop
 };
 
 }  // namespace larder

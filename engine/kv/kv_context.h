@@ -33,16 +33,19 @@ using ChunkResolver = std::function<absl::StatusOr<ChunkRef>(absl::string_view t
 
 namespace kv {
 
+class KvTier;
+
 // Lock order: chunks, then entries, then any mutex of a part. Who adds owner rows to a chunk holds
 // its chunk lock; who writes an entry's record or owner rows holds its entry lock; both are held
 // until the write has returned.
 struct KvContext {
   KvContext(storage::Store* store, storage::ExtentStore* extents, std::function<absl::Time()> clock,
-            ChunkResolver resolve, std::shared_ptr<KvPool> pool = nullptr)
+            ChunkResolver resolve, KvTier* tier, std::shared_ptr<KvPool> pool = nullptr)
       : store(store),
         extents(extents),
         clock(std::move(clock)),
         resolve(std::move(resolve)),
+        tier(tier),
         pool(std::move(pool)),
         profiles(store) {}
 
@@ -50,6 +53,7 @@ struct KvContext {
   storage::ExtentStore* const extents;
   const std::function<absl::Time()> clock;
   const ChunkResolver resolve;
+  KvTier* const tier;                  // told of every entry that is written or removed
   const std::shared_ptr<KvPool> pool;  // shared memory; null if there is none
   ProfileCatalog profiles;
   KeyLocks chunk_locks;  // keys: ChunkOwnersPrefix

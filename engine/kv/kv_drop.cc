@@ -7,6 +7,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "engine/kv/kv_entry.h"
+#include "engine/kv/kv_summary.h"
+#include "engine/kv/kv_tier.h"
 #include "storage/status_macros.h"
 
 namespace larder::kv {
@@ -51,6 +53,16 @@ void SortUnique(std::vector<std::string>* keys) {
 
 }  // namespace
 
+RefreshLater& RefreshLater::operator=(RefreshLater&& other) noexcept {
+  std::swap(tier_, other.tier_);
+  std::swap(keys_, other.keys_);
+  return *this;
+}
+
+RefreshLater::~RefreshLater() {
+  for (const std::string& key : keys_) tier_->Refresh(key);
+}
+
 absl::StatusOr<std::vector<OwnerRow>> ReadOwners(const storage::Store& store, absl::string_view entry_key) {
   std::vector<OwnerRow> owners;
   const auto it = store.NewIterator(Table::kKvOwners, EntryOwnersPrefix(entry_key));
@@ -66,6 +78,7 @@ absl::Status DropEntry(const KvContext& context, absl::string_view entry_key, Wr
   if (context.pool != nullptr) context.pool->Drop(entry_key);  // at once: its lock keeps it from coming back
   ASSIGN_OR_RETURN(const std::vector<OwnerRow> owners, ReadOwners(*context.store, entry_key));
   for (const OwnerRow& owner : owners) DeleteOwner(owner, batch);
+  batch->Delete(Table::kKvOwners, SummaryKey(HashOf(entry_key)));
   const auto record = context.store->Get(Table::kKvEntries, entry_key);
   if (absl::IsNotFound(record.status())) return absl::OkStatus();
   if (!record.ok() && !absl::IsDataLoss(record.status())) return record.status();
@@ -93,6 +106,7 @@ absl::StatusOr<KvDropGuard> DropChunks(KvContext* context, uint32_t collection,
   for (const std::string& prefix : prefixes) RETURN_IF_ERROR(CollectEntries(it.get(), prefix, &entries));
   SortUnique(&entries);
   guard.entries = context->entry_locks.Acquire(entries);
+  guard.refresh = RefreshLater(context->tier, entries);
 
   const absl::flat_hash_set<uint64_t> set(vids.begin(), vids.end());
   const auto gone = [&](const OwnerRow& owner) {
@@ -111,6 +125,7 @@ absl::StatusOr<KvDropGuard> DropCollection(KvContext* context, uint32_t collecti
   const auto it = context->store->NewIterator(Table::kKvOwners, prefix);
   RETURN_IF_ERROR(CollectEntries(it.get(), prefix, &entries));
   SortUnique(&entries);
+  guard.refresh = RefreshLater(context->tier, entries);
   const auto gone = [&](const OwnerRow& owner) { return owner.collection == collection; };
   for (const std::string& entry : entries) RETURN_IF_ERROR(DropOwners(*context, entry, gone, batch));
   return guard;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,11 +18,30 @@
 
 namespace larder {
 
+namespace kv {
+
+// Tells the tier of entries that a batch may have removed, when that batch has been written or given up.
+class RefreshLater {
+ public:
+  RefreshLater() = default;
+  RefreshLater(KvTier* tier, std::vector<std::string> entry_keys) : tier_(tier), keys_(std::move(entry_keys)) {}
+  RefreshLater(RefreshLater&& other) noexcept { *this = std::move(other); }
+  RefreshLater& operator=(RefreshLater&& other) noexcept;
+  ~RefreshLater();
+
+ private:
+  KvTier* tier_ = nullptr;
+  std::vector<std::string> keys_;
+};
+
+}  // namespace kv
+
 // Keeps the chunks and entries that a batch touches from changing. Hold it until Store::Write of that
 // batch has returned, whatever it returned.
 struct KvDropGuard {
   kv::KeyLocks::Held chunks;
-  kv::KeyLocks::Held entries;  // let go first
+  kv::KeyLocks::Held entries;  // let go before the chunks
+  kv::RefreshLater refresh;    // of the entries, while they are still held
 };
 
 namespace kv {

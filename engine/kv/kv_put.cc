@@ -3,6 +3,7 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -10,6 +11,8 @@
 #include "engine/kv/kv_drop.h"
 #include "engine/kv/kv_read.h"
 #include "engine/kv/kv_shared.h"
+#include "engine/kv/kv_summary.h"
+#include "engine/kv/kv_tier.h"
 #include "storage/status_macros.h"
 
 namespace larder::kv {
@@ -105,6 +108,11 @@ void PutOwners(const std::string& entry_key, absl::Span<const ChunkRef> chunks, 
 
 absl::StatusOr<SessionSubject> MakeSubject(KvContext* context, const KvPutRequest& request) {
   const KvKey& key = request.key;
+  const double seconds = request.compute_seconds.value_or(0);
+  if (!std::isfinite(seconds) || seconds < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kv put: compute_seconds is ", seconds, ", expected 0 or more, and finite"));
+  }
   SessionSubject subject;
   ASSIGN_OR_RETURN(subject.entry_key, EntryKey(key));
   ASSIGN_OR_RETURN(subject.profile, context->profiles.Get(key.profile_id));
@@ -119,6 +127,8 @@ absl::StatusOr<SessionSubject> MakeSubject(KvContext* context, const KvPutReques
   ASSIGN_OR_RETURN(subject.owners, ResolveOwners(*context, key.tenant, request.owners));
   ASSIGN_OR_RETURN(subject.header, HeaderFor(key));
   subject.header.codec = subject.profile->codec;
+  subject.saved_seconds =
+      request.compute_seconds.value_or(EstimateSeconds(key.tokens.size(), subject.profile->layers));
   return subject;
 }
 
@@ -130,6 +140,9 @@ absl::Status MakeRoom(const KvContext& context, const SessionSubject& subject, W
 
 // Makes the layers durable, then the entry visible, durable and owned, in one write.
 absl::Status WriteEntry(KvContext* context, const SessionSubject& subject, PutExtents put) {
+  Entry entry{subject.header, std::move(put.layers), std::move(put.sidecars)};
+  const Summary summary = SummaryOf(subject.entry_key, entry, subject.saved_seconds);
+  ASSIGN_OR_RETURN(const KvTier::Room room, context->tier->MakeRoom(subject.header.tenant, summary.bytes));
   RETURN_IF_ERROR(context->extents->Sync());
   const KeyLocks::Held chunks = LockChunks(context, subject.owners);
   ASSIGN_OR_RETURN(const std::vector<ChunkRef> owners, LiveOwners(*context, subject));
@@ -137,15 +150,17 @@ absl::Status WriteEntry(KvContext* context, const SessionSubject& subject, PutEx
   WriteBatch batch;
   RETURN_IF_ERROR(MakeRoom(*context, subject, &batch));
   const storage::ExtentOwner extent_owner{Table::kKvEntries, subject.entry_key};
-  Entry entry{subject.header, std::move(put.layers), std::move(put.sidecars)};
   for (const storage::ExtentPointer& pointer : PointersOf(entry)) {
     context->extents->Reference(pointer, extent_owner, &batch);
   }
   entry.header.created_ms = absl::ToUnixMillis(context->clock());
   batch.Put(Table::kKvEntries, subject.entry_key, EncodeEntry(std::move(entry)));
+  batch.Put(Table::kKvOwners, SummaryKey(HashOf(subject.entry_key)), EncodeSummary(summary));
   batch.Count(Counter::kKvEntries, 1);
   PutOwners(subject.entry_key, owners, &batch);
-  return context->store->Write(std::move(batch)).status();
+  const auto written = context->store->Write(std::move(batch));
+  context->tier->Refresh(subject.entry_key);
+  return written.status();
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "engine/kv/kv_drop.h"
 #include "engine/kv/kv_keys.h"
+#include "engine/kv/kv_summary.h"
+#include "engine/kv/kv_tier.h"
 #include "storage/status_macros.h"
 
 namespace larder::kv {
@@ -74,7 +76,8 @@ absl::StatusOr<KvLookup> Judge(const absl::StatusOr<std::string>& record, const 
 
 // What is in shared memory is in the store too: it leaves the memory first.
 bool FindShared(const KvContext& context, const KeyView& key, KvLookup* answer) {
-  if (context.pool == nullptr || key.variant.kind != KvVariantKind::kNone) return false;
+  // Shared memory does not know when its entries expire.
+  if (context.pool == nullptr || context.tier->any_expire() || key.variant.kind != KvVariantKind::kNone) return false;
   const auto found = context.pool->Find(key.tenant, key.profile_id, key.tokens);
   if (found.has_value()) *answer = *found;
   return found.has_value();
@@ -101,9 +104,12 @@ absl::StatusOr<std::vector<KvLookup>> LookupAll(const KvContext& context, size_t
     const auto records = context.store->MultiGet(Table::kKvEntries, entry_keys);
     for (size_t i = 0; i < asked.size(); ++i) {
       ASSIGN_OR_RETURN(const EntryHeader expected, MakeHeader(key_at(asked[i])));
-      ASSIGN_OR_RETURN(answers[asked[i]], Judge(records[i], expected));
+      KvLookup& answer = answers[asked[i]];
+      ASSIGN_OR_RETURN(answer, Judge(records[i], expected));
+      if (answer.hit && context.tier->Expired(HashOf(entry_keys[i]))) answer = {};
     }
   }
+  for (size_t i = 0; i < count; ++i) context.tier->Count(key_at(i).tenant, {&answers[i], 1});
   return answers;
 }
 
@@ -116,7 +122,9 @@ absl::StatusOr<bool> DropDamaged(KvContext* context, const std::string& entry_ke
   if (!still_so(ReadEntry(*context->store, entry_key, expected))) return false;
   WriteBatch batch;
   RETURN_IF_ERROR(DropEntry(*context, entry_key, &batch));
-  RETURN_IF_ERROR(context->store->Write(std::move(batch)).status());
+  const auto written = context->store->Write(std::move(batch));
+  context->tier->Refresh(entry_key);
+  RETURN_IF_ERROR(written.status());
   return true;
 }
 
@@ -218,6 +226,7 @@ absl::StatusOr<std::vector<KvLookup>> Lookup(const KvContext& context, absl::Spa
 
 absl::StatusOr<Entry> ReadOrDrop(KvContext* context, const std::string& entry_key,
                                  const EntryHeader& expected) {
+  RETURN_IF_ERROR(context->tier->CheckNotExpired(entry_key));
   auto entry = ReadEntry(*context->store, entry_key, expected);
   if (absl::IsDataLoss(entry.status())) {
     return DropDamagedRecord(context, entry_key, expected, entry.status());

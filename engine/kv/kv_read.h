@@ -50,7 +50,7 @@ struct Picked {
 using Pick = std::function<absl::StatusOr<Picked>(const Entry& entry)>;
 absl::StatusOr<std::vector<std::string>> ReadPicked(KvContext* context, const std::string& entry_key,
                                                     const EntryHeader& expected, const Pick& pick);
-// ReadEntry, which drops an entry whose record is damaged.
+// ReadEntry, which drops an entry whose record is damaged, and finds none that has expired.
 absl::StatusOr<Entry> ReadOrDrop(KvContext* context, const std::string& entry_key,
                                  const EntryHeader& expected);
 

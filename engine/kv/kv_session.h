@@ -32,6 +32,7 @@ struct SessionSubject {
   std::shared_ptr<const KvProfile> profile;
   LayerEncoder encoder;
   std::vector<SessionOwner> owners;
+  double saved_seconds = 0;
 };
 
 // What a put has appended.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/kv/kv_entry.h"
 #include "engine/kv/kv_read.h"
+#include "engine/kv/kv_tier.h"
 #include "storage/status_macros.h"
 
 namespace larder {
@@ -116,8 +117,10 @@ absl::StatusOr<PoolGrant> AcquireGrant(KvContext* context, ClientId client, cons
   RETURN_IF_ERROR(CheckPool(*context));
   ASSIGN_OR_RETURN(const std::string entry_key, EntryKey(key));
   ASSIGN_OR_RETURN(const EntryHeader expected, HeaderFor(key));
+  RETURN_IF_ERROR(context->tier->CheckNotExpired(entry_key));
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto grant = context->pool->Acquire(client, entry_key, expected);
+    if (grant.ok()) context->tier->Served(entry_key, /*first=*/true, /*share=*/1.0);
     if (!absl::IsNotFound(grant.status())) return grant;
     RETURN_IF_ERROR(Promote(context, entry_key, expected));
   }

@@ -11,6 +11,7 @@
 #include "engine/kv/kv_read.h"
 #include "engine/kv/kv_read_ahead.h"
 #include "engine/kv/kv_shared.h"
+#include "engine/kv/kv_tier.h"
 #include "storage/status_macros.h"
 
 namespace larder::kv {
@@ -133,6 +134,9 @@ class Reader {
     Object& object = objects_[index];
     KvLayer decoded{layer, "", ""};
     object.status = Decode(&object, BothOf(context_, object, layer, std::move(k), std::move(v)), &decoded);
+    if (object.status.ok()) {
+      context_->tier->Served(object.entry_key, layer == 0, 1.0 / static_cast<double>(object.entry.layers.size()));
+    }
     return sink_(index, object.status, &decoded);
   }
 

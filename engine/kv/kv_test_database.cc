@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "engine/kv/kv_entry.h"
 #include "engine/kv/kv_keys.h"
 #include "engine/kv/pool/lru_for_test.h"
@@ -64,8 +65,8 @@ std::string Payload(uint64_t bytes, int seed, uint32_t layer, bool is_v) {
   return payload;
 }
 
-TestDatabase::TestDatabase(uint64_t extent_file_bytes, uint64_t pool_bytes)
-    : extent_file_bytes_(extent_file_bytes), pool_bytes_(pool_bytes) {
+TestDatabase::TestDatabase(uint64_t extent_file_bytes, uint64_t pool_bytes, const KvOptions& options)
+    : extent_file_bytes_(extent_file_bytes), pool_bytes_(pool_bytes), options_(options) {
   Open();
   profile_id_ = Must(kv().RegisterProfile(SmallProfile()));
 }
@@ -89,7 +90,7 @@ void TestDatabase::Open() {
         {.bytes = pool_bytes_, .clock = clock, .policy = [] { return std::make_unique<LruForTest>(); }}));
   }
   kv_ = std::make_unique<KvCache>(
-      std::make_unique<KvCacheImpl>(store_.get(), extents_.get(), clock, resolve, std::move(pool)));
+      std::make_unique<KvCacheImpl>(store_.get(), extents_.get(), clock, resolve, std::move(pool), options_));
 }
 
 void TestDatabase::Close() {
@@ -101,6 +102,10 @@ void TestDatabase::Close() {
 void TestDatabase::Reopen() {
   Close();
   Open();
+}
+
+void TestDatabase::AwaitFilled() {
+  while (!Must(kv().Stats()).directory_filled) absl::SleepFor(absl::Milliseconds(1));
 }
 
 void TestDatabase::CrashAndReopen() {

@@ -32,7 +32,8 @@ std::string Payload(uint64_t bytes, int seed, uint32_t layer, bool is_v);
 
 class TestDatabase {
  public:
-  explicit TestDatabase(uint64_t extent_file_bytes = 1 << 20, uint64_t pool_bytes = 0);
+  explicit TestDatabase(uint64_t extent_file_bytes = 1 << 20, uint64_t pool_bytes = 0,
+                        const KvOptions& options = {});
   ~TestDatabase() { Close(); }
 
   storage::Store& store() { return *store_; }
@@ -42,6 +43,8 @@ class TestDatabase {
   void Advance(absl::Duration by) { offset_ms_ += absl::ToInt64Milliseconds(by); }
 
   void Reopen();
+  // Until the directory is filled.
+  void AwaitFilled();
   // What a kill at this instant would leave behind, opened in place of what was there.
   void CrashAndReopen();
   // Flips one byte of the extent's payload on disk.
@@ -71,6 +74,7 @@ class TestDatabase {
   void Close();
 
   const uint64_t extent_file_bytes_, pool_bytes_;
+  const KvOptions options_;
   storage::TestDirectory directory_;
   std::string name_ = "db";
   std::atomic<int64_t> offset_ms_ = 0;

@@ -21,6 +21,26 @@ class KvTest(CliTest):
         write_tensors(path, len(tokens.split(",")), 1)
         return self.json("kv", "put", path, "--profile", self.profile, "--tokens", tokens, *more)[0]
 
+    def test_tiers(self):
+        key = ("--profile", self.profile, "--tokens", "1,2,3")
+        self.put()
+        self.assertEqual(self.json("kv", "pin", *key), [{"pinned": True}])
+        stats = self.json("kv", "stats")[0]
+        self.assertEqual(stats["tiers"][0]["name"], "disk")
+        self.assertEqual(stats["tiers"][0]["entries"], 1)
+        self.assertEqual(stats["tiers"][0]["pinned_entries"], 1)
+        self.assertTrue(stats["directory_filled"])
+        self.assertIn("entries served, 0.0 s of prefill saved", self.larder("kv", "stats"))
+        self.assertEqual(self.json("kv", "pin", "--undo", *key), [{"pinned": False}])
+        self.larder("kv", "quota", "--tenant", "", "--bytes", "1")
+        path = self.path("in.safetensors")
+        _, err = run("kv", "put", path, "--profile", self.profile, "--tokens", "4,5,6", "--db", self.db, code=1)
+        self.assertIn("quota is 1 bytes", err)
+        self.larder("kv", "quota", "--tenant", "", "--bytes", "default")
+        self.assertIn("does not expire", self.larder("kv", "ttl", "--seconds", "0", *key))
+        self.json("kv", "ttl", "--seconds", "0.001", *key)
+        self.assertFalse(self.json("kv", "lookup", *key)[0]["hit"])
+
     def test_profiles(self):
         shown = self.json("kv", "profile", self.profile)[0]
         self.assertEqual(shown["profile"]["layers"], 2)

@@ -1,4 +1,4 @@
-// kv profile, put, get, lookup, plan, delete.
+// kv profile, put, get, lookup, plan, delete, pin, ttl.
 
 #include <algorithm>
 #include <iterator>
@@ -26,6 +26,8 @@ struct KvArgs {
   uint32_t first = 0, count = 0, position = 0;
   std::string layers, tokens_range, heads;  // A:B
   std::optional<uint32_t> rotate_to, rotated_from;
+  bool unpin = false;
+  double ttl_seconds = 0;
 };
 
 // "2:5" is 2, 3 and 4; either end may be left out.
@@ -249,6 +251,25 @@ absl::Status RunDelete(Session& session, const KvArgs& args) {
   return absl::OkStatus();
 }
 
+absl::Status RunPin(Session& session, const KvArgs& args) {
+  ASSIGN_OR_RETURN(const KvKey key, OneKey(session, args));
+  ASSIGN_OR_RETURN(Backend * backend, session.Open());
+  RETURN_IF_ERROR(backend->PinKv(key, !args.unpin));
+  session.Show(Json{{"pinned", !args.unpin}}, args.unpin ? "not pinned\n" : "pinned\n");
+  return absl::OkStatus();
+}
+
+absl::Status RunTtl(Session& session, const KvArgs& args) {
+  ASSIGN_OR_RETURN(const KvKey key, OneKey(session, args));
+  const bool never = args.ttl_seconds == 0;
+  const absl::Duration ttl = never ? absl::InfiniteDuration() : absl::Seconds(args.ttl_seconds);
+  ASSIGN_OR_RETURN(Backend * backend, session.Open());
+  RETURN_IF_ERROR(backend->SetKvTtl(key, ttl));
+  session.Show(Json{{"ttl_seconds", args.ttl_seconds}},
+               never ? std::string("does not expire\n") : absl::StrCat("expires in ", absl::FormatDuration(ttl), "\n"));
+  return absl::OkStatus();
+}
+
 void AddKeyOptions(CLI::App* command, KvArgs& args) {
   command->add_option("--profile", args.profile, "Id of the KV profile")->type_name("ID");
   CLI::Option* tokens = command->add_option("--tokens", args.tokens, "A chunk's token ids, 1,2,3; repeatable")
@@ -299,10 +320,24 @@ void AddPutAndGet(CLI::App& kv, Session& session, const std::shared_ptr<KvArgs>&
   session.OnCall(get, [&session, args] { return RunGet(session, *args); });
 }
 
+void AddPinAndTtl(CLI::App& kv, Session& session, const std::shared_ptr<KvArgs>& args) {
+  CLI::App* pin = session.AddCommand(kv, "pin", "Keeps a chunk's tensors from being evicted",
+                                     "larder kv pin --profile 3f2a... --tokens 1,2,3 --db pantry");
+  AddKeyOptions(pin, *args);
+  pin->add_flag("--undo", args->unpin, "Let it go again");
+  session.OnCall(pin, [&session, args] { return RunPin(session, *args); });
+
+  CLI::App* ttl = session.AddCommand(kv, "ttl", "Says when a chunk's tensors expire",
+                                     "larder kv ttl --profile 3f2a... --tokens 1,2,3 --seconds 3600 --db pantry");
+  AddKeyOptions(ttl, *args);
+  ttl->add_option("--seconds", args->ttl_seconds, "From now on; 0 = never")->required()->check(CLI::NonNegativeNumber);
+  session.OnCall(ttl, [&session, args] { return RunTtl(session, *args); });
+}
+
 }  // namespace
 
 void AddKvCommands(CLI::App& app, Session& session) {
-  CLI::App* kv = app.add_subcommand("kv", "KV caches of chunks: profile, put, get, lookup, plan, delete");
+  CLI::App* kv = app.add_subcommand("kv", "KV caches of chunks: profile, put, get, lookup, plan, delete, pin, ttl, quota, stats");
   kv->require_subcommand(1);
   kv->footer("Example:\n  larder kv lookup --profile 3f2a... --tokens 1,2,3 --db pantry");
   auto args = std::make_shared<KvArgs>();
@@ -333,6 +368,9 @@ void AddKvCommands(CLI::App& app, Session& session) {
                                         "larder kv delete --profile 3f2a... --tokens 1,2,3 --db pantry");
   AddKeyOptions(remove, *args);
   session.OnCall(remove, [&session, args] { return RunDelete(session, *args); });
+
+  AddPinAndTtl(*kv, session, args);
+  AddKvTierCommands(*kv, session);
 }
 
 }  // namespace larder::tools

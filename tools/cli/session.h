@@ -76,6 +76,7 @@ void AddSearchCommand(CLI::App& app, Session& session);
 void AddAdminCommands(CLI::App& app, Session& session);
 void AddBackupCommands(CLI::App& app, Session& session);
 void AddKvCommands(CLI::App& app, Session& session);
+void AddKvTierCommands(CLI::App& kv, Session& session);
 
 }  // namespace larder::tools
 

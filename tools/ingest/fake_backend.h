@@ -102,6 +102,10 @@ class FakeBackend : public tools::Backend {
   absl::StatusOr<std::vector<KvLayer>> ReadKv(const KvReadRequest&) override { return None(); }
   absl::StatusOr<KvPlan> PlanKv(const KvPlanRequest&) override { return None(); }
   absl::StatusOr<bool> DeleteKv(const KvKey&) override { return None(); }
+  absl::Status PinKv(const KvKey&, bool) override { return None(); }
+  absl::Status SetKvTtl(const KvKey&, absl::Duration) override { return None(); }
+  absl::Status SetKvQuota(absl::string_view, std::optional<uint64_t>) override { return None(); }
+  absl::StatusOr<KvStats> KvStatistics() override { return None(); }
   absl::StatusOr<DatabaseStats> Stats() override { return None(); }
   absl::StatusOr<VerifyReport> Verify() override { return None(); }
   absl::Status Compact() override { return None(); }

@@ -9,14 +9,14 @@ namespace {
 // History beyond what is resident: ids the sketch has room for, for each resident object, and at least.
 constexpr uint64_t kHistory = 8;
 constexpr uint64_t kLeastHistory = 1 << 18;
-// Objects that a shadow cache of the contest holds, about.
-constexpr uint64_t kShadowObjects = 4'096;
+// Objects that a shadow cache of the contest holds at most.
+constexpr uint64_t kShadowObjects = 16'384;
 
 }  // namespace
 
 LarderPolicy::LarderPolicy(uint64_t objects)
     : sketch_(std::max(objects * kHistory, kLeastHistory)),
-      contest_(std::max<uint64_t>(1, objects / kShadowObjects)) {}
+      contest_(kShadowObjects) {}
 
 void LarderPolicy::Unlist(uint32_t tenant) {
   const auto it = tenants_.find(tenant);
@@ -49,15 +49,14 @@ void LarderPolicy::Touch(uint64_t id) {
   const auto it = objects_.find(id);
   if (it == objects_.end()) return;
   sketch_.Add(id);
-  contest_.Request(it->second, sketch_.Estimate(id), std::max(full_bytes_, bytes_));
+  contest_.Request(it->second, sketch_.Estimate(id), Room());
   Place(it->second);
 }
 
 bool LarderPolicy::Admit(const KvObject& object) {
   sketch_.Add(object.id);
   const uint32_t sightings = sketch_.Estimate(object.id);
-  const uint64_t room = full_bytes_ != 0 ? full_bytes_ : bytes_ + object.bytes;
-  contest_.Request(object, sightings, room);
+  contest_.Request(object, sightings, Room());
   return contest_.best() != Weighting::kSecond || sightings >= 2 || full_bytes_ == 0;
 }
 

@@ -4,6 +4,7 @@
 #define LARDER_ENGINE_KV_POLICY_LARDER_POLICY_H_
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 #include "absl/container/btree_set.h"
@@ -44,6 +45,8 @@ class LarderPolicy : public EvictionPolicy {
     double lift = 0;  // l
   };
 
+  // Until something had to go there is room for everything.
+  uint64_t Room() const { return full_bytes_ != 0 ? full_bytes_ : std::numeric_limits<uint64_t>::max(); }
   void Place(const KvObject& object);
   // Who is next of each tenant, lowest first: (height above its lift, tenant).
   void Unlist(uint32_t tenant);

@@ -46,7 +46,7 @@ class EvictionPolicy {
 };
 
 // "lru", "lfu", "s3-fifo", "gdsf" or "larder" (the default of every tier; see larder_policy.h).
-// InvalidArgument for another name. `objects`: how many are expected; sizes the sketch, grows nothing else.
+// InvalidArgument for another name. `objects`: how many are expected, for the size of the sketch.
 absl::StatusOr<std::unique_ptr<EvictionPolicy>> MakePolicy(absl::string_view name, uint64_t objects);
 std::vector<std::string> PolicyNames();
 

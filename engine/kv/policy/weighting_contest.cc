@@ -9,6 +9,8 @@ namespace {
 // A hit this many sampled requests ago counts half.
 constexpr double kHalfLife = 16'384;
 constexpr double kNewcomer = 0.01;
+// Another weighting takes over when it has saved that much more: near ties are noise.
+constexpr double kClearly = 1.01;
 
 }  // namespace
 
@@ -47,16 +49,36 @@ void WeightingContest::Play(Weighting weighting, const KvObject& object, uint32_
   }
 }
 
+// By other bits of the product than a power-of-two table would take.
+bool WeightingContest::Sampled(uint64_t id) const {
+  return ((id * 0x9e3779b97f4a7c15 >> 32) & (sampling_ - 1)) == 0;
+}
+
+void WeightingContest::Thin() {
+  sampling_ *= 2;
+  for (Shadow& shadow : shadows_) {
+    absl::erase_if(shadow.sizes, [&](const auto& size) {
+      if (Sampled(size.first)) return false;
+      shadow.order.Erase(size.first);
+      shadow.bytes -= size.second;
+      return true;
+    });
+  }
+}
+
 void WeightingContest::Request(const KvObject& object, uint32_t sightings, uint64_t room) {
-  // Other bits of the product than a power-of-two table would take.
-  if ((object.id * 0x9e3779b97f4a7c15 >> 40) % sampling_ != 0) return;
+  if (!Sampled(object.id)) return;
   const double fade = std::exp2(-1 / kHalfLife);
   for (int i = 0; i < kWeightings; ++i) {
     shadows_[i].saved *= fade;
     Play(static_cast<Weighting>(i), object, sightings, room / sampling_, &shadows_[i]);
   }
+  const bool many = std::any_of(shadows_.begin(), shadows_.end(), [&](const Shadow& shadow) {
+    return shadow.sizes.size() > most_objects_;
+  });
+  if (many) Thin();
   for (int i = 0; i < kWeightings; ++i) {
-    if (shadows_[i].saved > shadows_[static_cast<int>(best_)].saved) best_ = static_cast<Weighting>(i);
+    if (shadows_[i].saved > kClearly * shadows_[static_cast<int>(best_)].saved) best_ = static_cast<Weighting>(i);
   }
 }
 

@@ -28,13 +28,14 @@ double WeightOf(Weighting weighting, uint32_t sightings);
 // hits saved most seconds, older hits counting less, is the best. Thread-compatible.
 class WeightingContest {
  public:
-  // One id in `sampling` takes part.
-  explicit WeightingContest(uint64_t sampling) : sampling_(sampling) {}
+  // At first every id takes part; whenever a shadow holds more than `objects`, half of the ids leave.
+  explicit WeightingContest(uint64_t objects) : most_objects_(objects) {}
 
   // A request for `object`, hit or not, after `sightings` of it with this one. `room`: bytes that the
   // real cache may hold now.
   void Request(const KvObject& object, uint32_t sightings, uint64_t room);
   Weighting best() const { return best_; }
+  uint64_t sampling() const { return sampling_; }  // one id in so many takes part
 
  private:
   struct Shadow {
@@ -48,7 +49,11 @@ class WeightingContest {
   static void Play(Weighting weighting, const KvObject& object, uint32_t sightings, uint64_t room,
                    Shadow* shadow);
 
-  const uint64_t sampling_;
+  bool Sampled(uint64_t id) const;
+  void Thin();
+
+  const uint64_t most_objects_;
+  uint64_t sampling_ = 1;  // a power of two
   std::array<Shadow, kWeightings> shadows_;
   Weighting best_ = Weighting::kRecency;  // until another has saved more
 };
