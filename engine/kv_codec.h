@@ -62,7 +62,11 @@ class RopeTable {
   bool Covers(uint32_t token) const { return stride_ == 0 || token - first_token_ < tokens_; }
   // Cosines, then sines, rotary_dim / 2 of each. Interleaved: rotary_dim of each, every cosine twice,
   // every sine as -sin, +sin.
-  const float* Row(uint32_t token) const { return table_.data() + stride_ * (token - first_token_); }
+  const float* Row(uint32_t token) const { return table_.data() + stride_ * RowNumber(token); }
+  // For a copy elsewhere: rows of stride() floats.
+  absl::Span<const float> data() const { return table_; }
+  size_t stride() const { return stride_; }
+  uint32_t RowNumber(uint32_t token) const { return stride_ == 0 ? 0 : token - first_token_; }
 
  private:
   static absl::StatusOr<RopeTable> Make(const KvRope& rope, int64_t position, uint32_t first_token, uint32_t tokens);

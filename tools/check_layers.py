@@ -28,9 +28,9 @@ STORAGE_FOR_INDEX = {f"storage/{name}.h" for name in
                      ("coding", "crc32c", "posix_file", "status_macros", "extent_store", "store")}
 # Plain values: whoever speaks the protocol may use them.
 # (database.h: VerifyReport, BackupInfo, DatabaseStats.)
-# (utf8.h, kv_codec.h, pool/segment_*.h: leaf libraries of their own.)
+# (utf8.h, kv_codec.h, decode_plan.h, pool/segment_*.h: leaf libraries of their own.)
 VALUE_HEADERS = {"engine/types.h", "engine/kv_types.h", "engine/kv_stats.h", "engine/options.h",
-                 "engine/database.h", "engine/utf8.h", "engine/kv_codec.h",
+                 "engine/database.h", "engine/utf8.h", "engine/kv_codec.h", "engine/kv/codec/decode_plan.h",
                  "engine/kv/pool/segment_layout.h", "engine/kv/pool/segment_map.h"}
 # Two macros over absl, until absl has its own.
 ANYWHERE = {"storage/status_macros.h"}

@@ -4,9 +4,10 @@
 #include <vector>
 
 #include "engine/kv/codec/aligned_floats.h"
+#include "engine/kv/codec/decode_plan.h"
 #include "engine/kv/codec/element.h"
-#include "engine/kv/codec/scales.h"
 #include "engine/kv/codec/row_reader.h"
+#include "engine/kv/codec/scales.h"
 
 namespace larder::kv {
 namespace {
@@ -22,31 +23,24 @@ class CodeReader : public RowReader {
   struct Affines {
     AlignedFloats scale, zero;
   };
-  struct CodedRow {
-    const uint8_t* codes;
-    int bits;
-  };
   bool keys() const { return header_.side == static_cast<uint8_t>(KvSide::kKey); }
   KvDtype dtype() const { return static_cast<KvDtype>(header_.dtype); }
   void LoadColumns();
-  void LoadRows();
-  CodedRow Find(uint32_t coded) const;
-  void ReadValues(const CodedRow& coded_row, uint32_t coded);
+  void ReadValues(const PlannedRow& planned, uint32_t coded);
   void SpreadGroups(const GroupCode* groups, float zero_step);
-  void Patch(uint32_t coded);
+  void Patch(uint32_t coded, uint32_t at);
 
   const PayloadHeader header_;
   const PayloadLayout layout_;
+  const std::vector<PlannedRow> plan_;  // by token
   const uint8_t* const payload_;
   const KvKernels& kernels_;
   // Columns to read, and whole stripes around them: every byte that places an outlier lies within a row.
   const uint64_t first_, last_, begin_, width_;
-  Affines wide_, narrow_;         // keys
-  AlignedFloats mean_;       // values
-  float steps_[256];              // values: of GroupCode::step
+  Affines wide_, narrow_;  // keys
+  AlignedFloats mean_;     // values
+  float steps_[256];       // values: of GroupCode::step
   AlignedFloats outliers_;
-  std::vector<uint32_t> outlier_start_;  // by coded token
-  std::vector<uint32_t> row_of_;         // mixed: within its class, by coded token
   AlignedFloats rows_[2];
   float* row_ = nullptr;  // the one at hand
 };
@@ -55,6 +49,7 @@ CodeReader::CodeReader(const PayloadHeader& header, const char* payload, uint32_
                        const KvKernels& kernels)
     : header_(header),
       layout_(header),
+      plan_(PlanRows(header, layout_, payload)),
       payload_(reinterpret_cast<const uint8_t*>(payload)),
       kernels_(kernels),
       first_(uint64_t{first_head} * header.dim),
@@ -65,7 +60,6 @@ CodeReader::CodeReader(const PayloadHeader& header, const char* payload, uint32_
       rows_{AlignedFloats(width_ + kRowSlack), AlignedFloats(width_ + kRowSlack)} {
   kernels_.widen[header.dtype](payload_ + layout_.values, header.outliers, outliers_.data());
   LoadColumns();
-  LoadRows();
 }
 
 void CodeReader::LoadColumns() {
@@ -76,9 +70,7 @@ void CodeReader::LoadColumns() {
     mean_ = AlignedFloats(width_);
     const uint8_t* means = payload_ + layout_.columns_at;
     for (uint64_t c = begin_; c < end; ++c) mean_[c - begin_] = unit * LoadElement(KvDtype::kF16, means + 2 * c);
-    for (size_t i = 0; i < 256; ++i) {
-      steps_[i] = StepOf(static_cast<uint8_t>(i), header_.group_unit);
-    }
+    FillSteps(header_.group_unit, steps_);
     wide_ = {AlignedFloats(width_), AlignedFloats(width_)};
     return;
   }
@@ -94,31 +86,6 @@ void CodeReader::LoadColumns() {
   }
 }
 
-void CodeReader::LoadRows() {
-  const uint32_t coded_tokens = layout_.coded_tokens;
-  outlier_start_.resize(coded_tokens);
-  const uint8_t* counts = payload_ + layout_.counts;
-  uint32_t start = 0;
-  for (uint32_t t = 0; t < coded_tokens; ++t) {
-    outlier_start_[t] = start;
-    for (uint32_t stripe = 0; stripe < layout_.stripes; ++stripe) start += *counts++;
-  }
-  if (layout_.kind != CodecKind::kMixed) return;
-  row_of_.resize(coded_tokens);
-  uint32_t rows[2] = {};
-  for (uint32_t t = 0; t < coded_tokens; ++t) {
-    row_of_[t] = rows[payload_[layout_.classes + t / 8] >> t % 8 & 1]++;
-  }
-}
-
-CodeReader::CodedRow CodeReader::Find(uint32_t coded) const {
-  const uint8_t* wide = payload_ + layout_.wide;
-  if (row_of_.empty()) return {wide + coded * layout_.wide_row_bytes, layout_.wide_bits};
-  const uint64_t row = row_of_[coded];
-  if ((payload_[layout_.classes + coded / 8] >> coded % 8 & 1) != 0) return {wide + row * layout_.wide_row_bytes, 4};
-  return {payload_ + layout_.narrow + row * layout_.narrow_row_bytes, 2};
-}
-
 // Groups that end within a block: a step and a zero for each column.
 void CodeReader::SpreadGroups(const GroupCode* groups, float zero_step) {
   for (uint64_t head = first_ / header_.dim; head < last_ / header_.dim; ++head) {
@@ -129,21 +96,23 @@ void CodeReader::SpreadGroups(const GroupCode* groups, float zero_step) {
   }
 }
 
-void CodeReader::ReadValues(const CodedRow& coded_row, uint32_t coded) {
-  const KvKernels::Codes& codes = kernels_.OfBits(coded_row.bits);
-  const uint64_t dim = header_.dim, per_block = BlockColumns(coded_row.bits);
+void CodeReader::ReadValues(const PlannedRow& planned, uint32_t coded) {
+  const uint8_t* const row_codes = payload_ + planned.at;
+  const int bits = static_cast<int>(planned.bits);
+  const KvKernels::Codes& codes = kernels_.OfBits(bits);
+  const uint64_t dim = header_.dim, per_block = BlockColumns(bits);
   const GroupCode* groups =
       reinterpret_cast<const GroupCode*>(payload_ + layout_.groups) + uint64_t{coded} * header_.heads;
-  const float zero_step = -ZeroStep(coded_row.bits);
+  const float zero_step = -ZeroStep(bits);
   if (dim % per_block != 0) {
     SpreadGroups(groups, zero_step);
     const uint64_t block = first_ / per_block, end = (last_ + per_block - 1) / per_block;
     const uint64_t at = block * per_block - begin_;
-    codes.columns(coded_row.codes + block * kBlockBytes, end - block, &wide_.scale[at], &wide_.zero[at], &row_[at]);
+    codes.columns(row_codes + block * kBlockBytes, end - block, &wide_.scale[at], &wide_.zero[at], &row_[at]);
     return;
   }
   GroupRun run;
-  run.codes = coded_row.codes + first_ / per_block * kBlockBytes;
+  run.codes = row_codes + first_ / per_block * kBlockBytes;
   run.heads = (last_ - first_) / dim, run.blocks = dim / per_block;
   run.groups = reinterpret_cast<const uint8_t*>(groups + first_ / dim);
   run.steps = steps_, run.zero_step = zero_step;
@@ -151,10 +120,9 @@ void CodeReader::ReadValues(const CodedRow& coded_row, uint32_t coded) {
   codes.groups(run);
 }
 
-void CodeReader::Patch(uint32_t coded) {
+void CodeReader::Patch(uint32_t coded, uint32_t at) {
   const uint8_t* counts = payload_ + layout_.counts + uint64_t{coded} * layout_.stripes;
   const uint8_t* places = payload_ + layout_.places;
-  uint32_t at = outlier_start_[coded];
   const uint64_t first_stripe = begin_ / kStripeColumns;
   for (uint64_t stripe = 0; stripe < first_stripe; ++stripe) at += counts[stripe];
   float* row = row_;
@@ -167,23 +135,23 @@ const float* CodeReader::Read(uint32_t token) {
   row_ = row_ == rows_[0].data() ? rows_[1].data() : rows_[0].data();
   float* const first = row_ + (first_ - begin_);
   if (token < header_.exact_tokens) {
-    const uint64_t at = token * layout_.columns + first_;
-    kernels_.widen[header_.dtype](payload_ + layout_.exact + at * ElementBytes(dtype()), last_ - first_, first);
+    kernels_.widen[header_.dtype](payload_ + plan_[token].at + first_ * ElementBytes(dtype()), last_ - first_, first);
     return first;
   }
   const uint32_t coded = token - header_.exact_tokens;
-  const CodedRow coded_row = Find(coded);
+  const PlannedRow& planned = plan_[token];
   if (keys()) {
-    const Affines& affine = coded_row.bits == 2 ? narrow_ : wide_;
-    const uint64_t per_block = BlockColumns(coded_row.bits);
+    const int bits = static_cast<int>(planned.bits);
+    const Affines& affine = bits == 2 ? narrow_ : wide_;
+    const uint64_t per_block = BlockColumns(bits);
     const uint64_t block = first_ / per_block, end = (last_ + per_block - 1) / per_block;
     const uint64_t at = block * per_block - begin_;
-    kernels_.OfBits(coded_row.bits)
-        .columns(coded_row.codes + block * kBlockBytes, end - block, &affine.scale[at], &affine.zero[at], &row_[at]);
+    kernels_.OfBits(bits).columns(payload_ + planned.at + block * kBlockBytes, end - block, &affine.scale[at],
+                                  &affine.zero[at], &row_[at]);
   } else {
-    ReadValues(coded_row, coded);
+    ReadValues(planned, coded);
   }
-  Patch(coded);
+  Patch(coded, planned.outliers);
   return first;
 }
 

@@ -1,9 +1,8 @@
 #include <cstring>
 #include <new>
 
-#include "absl/strings/str_cat.h"
+#include "engine/kv/codec/decode_plan.h"
 #include "engine/kv/codec/element.h"
-#include "engine/kv/codec/placement.h"
 #include "engine/kv/codec/row_reader.h"
 #include "hwy/cache_control.h"
 #include "larder/kv_codec.h"
@@ -14,23 +13,7 @@ namespace {
 
 // A call that writes this much goes past the caches: rows will not be read from there, and memory need not be read
 // before it is overwritten.
-constexpr uint64_t kStreamBytes = 128 << 10;
-
-// Every selected token needs its row of the table, every head room for the rotation.
-absl::Status CheckTable(const RopeTable& rope, const KvTensorShape& shape, const Placement& placement) {
-  if (rope.style() == RopeStyle::kNone) return absl::OkStatus();
-  if (rope.rotary_dim() > shape.dim) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("kv decode: rotary_dim ", rope.rotary_dim(), " exceeds dim ", shape.dim));
-  }
-  for (uint32_t n = 0; n < placement.count(); ++n) {
-    if (!rope.Covers(placement.Token(n))) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("kv decode: the rope table has no row for token ", placement.Token(n)));
-    }
-  }
-  return absl::OkStatus();
-}
+constexpr uint64_t kStreamBytes = 256 << 10;
 
 // Rows that nothing changes are copied as bytes.
 void CopyRows(const KvTensorShape& shape, const char* payload, const Placement& placement, const KvTarget& target) {
@@ -64,41 +47,13 @@ void PlaceRows(const KvTensorShape& shape, const Placement& placement, const Rop
   if (row.stream) hwy::FlushStream();
 }
 
-// The header; of a raw payload, which has none, a default one.
-absl::StatusOr<PayloadHeader> CheckPayload(CodecKind kind, KvSide side, const KvTensorShape& shape,
-                                           absl::string_view payload) {
-  RETURN_IF_ERROR(CheckShape(shape));
-  if (kind != CodecKind::kRaw) return ParsePayload(kind, side, shape, payload);
-  if (payload.size() == shape.Bytes()) return PayloadHeader();
-  return absl::DataLossError(
-      absl::StrCat("kv payload: ", payload.size(), " bytes, expected ", shape.Bytes(), " of codec raw"));
-}
-
 }  // namespace
-
-absl::Status CheckKvPayload(absl::string_view codec, KvSide side, const KvTensorShape& shape,
-                            absl::string_view payload) {
-  return KvPayloadError(codec, side, shape, payload).status();
-}
-
-absl::StatusOr<KvErrorBound> KvPayloadError(absl::string_view codec, KvSide side, const KvTensorShape& shape,
-                                            absl::string_view payload) {
-  ASSIGN_OR_RETURN(const CodecKind kind, ParseCodecName(codec));
-  ASSIGN_OR_RETURN(const PayloadHeader header, CheckPayload(kind, side, shape, payload));
-  return KvErrorBound{header.max_abs, header.rms};
-}
 
 absl::Status DecodeKv(absl::string_view codec, KvSide side, const KvTensorShape& shape, absl::string_view payload,
                       const KvSelection& selection, const RopeTable* rope, const KvTarget& target) {
-  ASSIGN_OR_RETURN(const CodecKind kind, ParseCodecName(codec));
-  const absl::StatusOr<PayloadHeader> header = CheckPayload(kind, side, shape, payload);
-  RETURN_IF_ERROR(header.status());
-  ASSIGN_OR_RETURN(const Placement placement, Placement::Make(shape, selection, target));
-  if (rope != nullptr) RETURN_IF_ERROR(CheckTable(*rope, shape, placement));
+  ASSIGN_OR_RETURN(const CheckedDecode checked, CheckDecode(codec, side, shape, payload, selection, rope, target));
+  const auto& [kind, header, placement] = checked;
   if (rope != nullptr && rope->style() == RopeStyle::kNone) rope = nullptr;
-  if (rope != nullptr && side == KvSide::kValue) {
-    return absl::InvalidArgumentError("kv decode: values are not rotated, a rope table was given");
-  }
   if (kind == CodecKind::kRaw && rope == nullptr && target.dtype == shape.dtype) {
     CopyRows(shape, payload.data(), placement, target);
     return absl::OkStatus();
@@ -109,7 +64,7 @@ absl::Status DecodeKv(absl::string_view codec, KvSide side, const KvTensorShape&
     const auto reader =
         kind == CodecKind::kRaw
             ? MakeRawReader(shape, payload.data(), placement.first_head(), placement.heads(), kernels)
-            : MakeCodeReader(*header, payload.data(), placement.first_head(), placement.heads(), kernels);
+            : MakeCodeReader(header, payload.data(), placement.first_head(), placement.heads(), kernels);
     PlaceRows(shape, placement, rope, target,
               kernels.place[static_cast<size_t>(target.dtype)][static_cast<size_t>(style)], reader.get());
   } catch (const std::bad_alloc&) {

@@ -36,24 +36,33 @@ HWY_INLINE void PlacePlain(const float* HWY_RESTRICT row, size_t n, uint8_t* HWY
 
 // Calls use(row, to, i, cosines, sines) for each vector i of the first n elements of every head; the rope's row has
 // n cosines and n sines. Heads lie within, so that these are loaded once for all of them; but a line that is
-// streamed must be whole before the next begins.
+// streamed must be whole before the next begins, which takes two vectors, or all of a head.
 template <KvDtype kType, bool kStream, class Use>
 HWY_INLINE void EachHead(const PlacedRow& p, size_t n, const Use& use) {
-  constexpr size_t kBytes = kType == KvDtype::kF32 ? 4 : 2;
+  constexpr size_t kBytes = kType == KvDtype::kF32 ? 4 : 2, kVectorBytes = hn::MaxLanes(RowTag()) * kBytes;
   const RowTag d;
   const size_t lanes = hn::Lanes(d);
   const float* HWY_RESTRICT rope = p.rope;
-  if constexpr (kStream) {
+  const auto load = [rope](size_t i) HWY_ATTR { return hn::LoadU(RowTag(), rope + i); };
+  if constexpr (kStream && kVectorBytes == 32) {
+    for (size_t i = 0; i < n; i += 2 * lanes) {
+      const RowVec cosines0 = load(i), sines0 = load(n + i), cosines1 = load(i + lanes), sines1 = load(n + i + lanes);
+      const float* row = p.row + i;
+      uint8_t* to = p.to + i * kBytes;
+      for (uint32_t head = p.heads; head > 0; --head, row += p.dim, to += p.stride) {
+        use(row, to, i, cosines0, sines0);
+        use(row + lanes, to + kVectorBytes, i + lanes, cosines1, sines1);
+      }
+    }
+  } else if constexpr (kStream && kVectorBytes < 32) {
     for (uint32_t head = 0; head < p.heads; ++head) {
       const float* row = p.row + size_t{head} * p.dim;
       uint8_t* to = p.to + head * p.stride;
-      for (size_t i = 0; i < n; i += lanes) {
-        use(row + i, to + i * kBytes, i, hn::LoadU(d, rope + i), hn::LoadU(d, rope + n + i));
-      }
+      for (size_t i = 0; i < n; i += lanes) use(row + i, to + i * kBytes, i, load(i), load(n + i));
     }
   } else {
     for (size_t i = 0; i < n; i += lanes) {
-      const RowVec cosines = hn::LoadU(d, rope + i), sines = hn::LoadU(d, rope + n + i);
+      const RowVec cosines = load(i), sines = load(n + i);
       const float* row = p.row + i;
       uint8_t* to = p.to + i * kBytes;
       for (uint32_t head = p.heads; head > 0; --head, row += p.dim, to += p.stride) use(row, to, i, cosines, sines);
