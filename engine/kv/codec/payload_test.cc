@@ -180,11 +180,17 @@ TEST(Payload, WrongSelectionsAndTargetsAreRefusedBeforeAnythingIsWritten) {
   refused({}, target);  // block 9 lies outside
   target.block_tokens = 0;
   refused({}, target);
+  const std::vector<uint32_t> backwards = {4, 3, 2, 1, 0};  // fits to the byte
+  target = good, target.block_table = backwards, target.block_tokens = 8, target.block_stride = 8 * shape.RowBytes();
+  target.data = target.data.first(shape.Bytes() - 1);
+  refused({}, target);
   const auto wide = RopeTable::At(PlainRope(RopeStyle::kNeox, 18), 0, 0, 40);
   const auto few = RopeTable::At(PlainRope(RopeStyle::kNeox, 16), 0, 0, 39);
   const auto late = RopeTable::At(PlainRope(RopeStyle::kNeox, 16), 0, 1, 40);
   for (const auto* table : {&*wide, &*few, &*late}) refused({}, good, table);
   for (std::byte byte : out) ASSERT_EQ(byte, std::byte{0x55});
+  target.data = absl::MakeSpan(out);
+  EXPECT_TRUE(DecodeKv("int4", KvSide::kKey, shape, payload, {}, nullptr, target).ok());
 }
 
 }  // namespace
