@@ -1,13 +1,14 @@
 """LocalKv: KV entries in larderd's shared memory, from the same host, without a copy.
 
     with LocalKv("/run/larder.sock") as local, local.acquire([KvKey(profile_id, tokens)])[0] as lease:
-        k, v = lease.layer(0)      # read-only numpy views of the shared bytes; torch.from_numpy takes them
+        k, v = lease.layer(0)      # read-only numpy views of the shared bytes, as torch.from_numpy takes them
         ...                        # compute
         lease.check()              # StaleLease if the bytes were not the entry's all the time
 
 The server: larderd --kv-socket PATH. The messages: proto/larder/v1/kv_local.proto; the memory:
 engine/kv/pool/segment_layout.h.
 """
+import contextlib
 import fcntl
 import hashlib
 import mmap
@@ -215,23 +216,28 @@ class LocalKv:
             return error
 
     def fetch(self, keys: Sequence[KvKey]) -> Iterator[tuple[int, KvLayer | errors.LarderError]]:
-        """As KvClient.fetch, without a copy. Use a layer before the next is taken."""
-        for begin in range(0, len(keys), max(1, self.max_keys // 8)):
-            for at, lease in enumerate(self.acquire(keys[begin:begin + max(1, self.max_keys // 8)]), begin):
-                yield from self._layers(at, lease)
+        """As KvClient.fetch, without a copy, one entry after the other. Use a layer before the next is taken."""
+        batch = max(1, self.max_keys // 8)
+        for begin in range(0, len(keys), batch):
+            leases = self.acquire(keys[begin:begin + batch])
+            with contextlib.ExitStack() as held:
+                for lease in leases:
+                    if isinstance(lease, Lease):
+                        held.enter_context(lease)
+                for at, lease in enumerate(leases, begin):
+                    yield from ((at, part) for part in self._layers(lease))
 
     @staticmethod
-    def _layers(at, lease):
+    def _layers(lease):
         if isinstance(lease, errors.LarderError):
-            yield at, lease
+            yield lease
             return
-        with lease:
-            try:
-                for layer in range(lease.layers):
-                    yield at, KvLayer(layer, *lease.layer(layer))
-                    lease.check()
-            except errors.LarderError as error:
-                yield at, error
+        try:
+            for layer in range(lease.layers):
+                yield KvLayer(layer, *lease.layer(layer))
+                lease.check()
+        except errors.LarderError as error:
+            yield error
 
     def renew(self, leases: Sequence[int]) -> None:
         for status in self._call(renew=kv_local_pb2.LocalRenew(leases=leases)).renew.statuses:

@@ -49,8 +49,8 @@ def report(chat, question, plain, reused):
     print(f"{'':16}{'tokens prefilled':>18}{'time to first token':>22}   answer")
     for name, answer in (("without Larder", plain), ("with Larder", reused)):
         text = chat.decode(answer.tokens).replace("\n", " ")
-        print(f"{name:16}{answer.prefilled_tokens:>11} of {answer.prompt_tokens:<4}{answer.first_token_seconds:>20.2f} s"
-              f"   {text}")
+        tokens = f"{answer.prefilled_tokens:>11} of {answer.prompt_tokens:<4}"
+        print(f"{name:16}{tokens}{answer.first_token_seconds:>20.2f} s   {text}")
     print(f"next token's distribution: KL {agreement.divergence:.3f} nats; "
           f"answers {'agree' if agreement.same_tokens else 'differ'}")
 

@@ -41,7 +41,8 @@ class DocumentsTest(ServerTest):
         found = self.client.search("docs", vector=[0.1, 1, 0], k=2, include_metadata=True, include_vector=True)
         self.assertEqual([hit.document_id for hit in found.hits], ["turnips", "carrots"])
         best = found.hits[0]
-        self.assertEqual((best.title, best.section, best.text, best.ordinal), ("Turnips", "A > B", "Store turnips in sand.", 0))
+        self.assertEqual((best.title, best.section, best.text, best.ordinal),
+                         ("Turnips", "A > B", "Store turnips in sand.", 0))
         self.assertEqual(best.metadata, {"year": 1980, "kinds": ["root", "red"], "fresh": True})
         self.assertEqual(best.vector, [0, 1, 0])
         self.assertEqual(found.matches, 3)
@@ -62,8 +63,9 @@ class DocumentsTest(ServerTest):
         self.assertEqual([d.id for d in self.client.scroll("docs", page=2)], ["beets", "carrots", "turnips"])
 
     def test_deletes(self):
-        self.client.upsert("docs", [larder.Document(name, tenant="t", chunks=[larder.GivenChunk("x", {"default": [1, 1, 1]})],
-                                                    metadata={"gone": True}) for name in ("a", "b")])
+        chunk = larder.GivenChunk("x", {"default": [1, 1, 1]})
+        self.client.upsert("docs", [larder.Document(name, tenant="t", chunks=[chunk], metadata={"gone": True})
+                                    for name in ("a", "b")])
         self.assertTrue(self.client.delete("docs", "a", tenant="t"))
         self.assertFalse(self.client.delete("docs", "a", tenant="t"))
         self.assertEqual(self.client.delete_where("docs", "gone = true", tenant="t"), 1)

@@ -1,4 +1,4 @@
-"""Payloads of liblarder_kv.so decoded by numpy alone, from engine/kv/codec/payload.h: what a test holds the library to."""
+"""Payloads of liblarder_kv.so decoded by numpy alone (engine/kv/codec/payload.h): what the library is held to."""
 import struct
 
 import numpy as np

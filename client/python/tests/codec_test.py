@@ -40,7 +40,8 @@ class CodecTest(unittest.TestCase):
             self.assertEqual(codec_oracle.side(payload), side)
             got = kv_codec.decode(codec, side, payload, given.shape, given.dtype)
             rounding = np.finfo(given.dtype).eps * 4  # the products are added in another order
-            np.testing.assert_allclose(got, codec_oracle.decode(payload), rtol=rounding, atol=rounding * np.abs(got).max(),
+            np.testing.assert_allclose(got, codec_oracle.decode(payload), rtol=rounding,
+                                       atol=rounding * np.abs(got).max(),
                                        err_msg=f"{codec} {side} {given.dtype} {given.shape}")
 
     def test_the_declared_error_is_kept(self):

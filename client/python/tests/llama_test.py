@@ -135,7 +135,8 @@ class StoriesTest(unittest.TestCase):
         cache = model.new_cache(128)
         state = prefill(model, cache, prompt)[-1]
         told = tokenizer.decode(continue_greedily(model, cache, model.logits(state), 60))
-        self.assertTrue(told.startswith("She loved to play outside in the park. One day, she saw a big, red ball."), told)
+        self.assertTrue(told.startswith("She loved to play outside in the park. One day, she saw a big, red ball."),
+                        told)
 
 
 if __name__ == "__main__":

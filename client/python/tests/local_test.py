@@ -4,7 +4,6 @@
     client/python/tests/local_test.py LARDERD [unittest options]
 """
 import os
-import unittest
 
 import support  # first: it finds numpy and the stubs
 import numpy as np
@@ -105,6 +104,15 @@ class LocalTest(ServerTest):
             self.client.delete("docs", "d")
             self.assertIsInstance(self.local.acquire([key])[0], larder.NotFound)
             np.testing.assert_array_equal(lease.layer(1)[1], layers[1][1])
+
+    def test_a_fetch_that_is_left_releases_all(self):
+        keys = [self.put(20, 21)[0], self.put(22, 23)[0]]
+        before = self.local.stats().leases
+        reading = self.local.fetch(keys)
+        next(reading)
+        self.assertEqual(self.local.stats().leases, before + 2)
+        reading.close()
+        self.assertEqual(self.local.stats().leases, before)
 
     def test_stats(self):
         key, _ = self.put(16, 17)

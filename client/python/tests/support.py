@@ -67,7 +67,8 @@ class Server:
         port_file = os.path.join(self.folder, "port")
         self.process = subprocess.Popen(
             [LARDERD, "--db", os.path.join(self.folder, "db"), "--create", "--listen", "127.0.0.1:0",
-             "--port-file", port_file, *(argument.format(folder=self.folder) for argument in arguments)], stdout=subprocess.DEVNULL)
+             "--port-file", port_file, *(argument.format(folder=self.folder) for argument in arguments)],
+            stdout=subprocess.DEVNULL)
         until = time.monotonic() + 60
         while not os.path.exists(port_file):
             if self.process.poll() is not None or time.monotonic() > until:
