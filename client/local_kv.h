@@ -33,9 +33,9 @@ class LocalKvConnection;
 
 struct LocalKvOptions {
   std::string path;    // of larderd's --kv-socket
-  std::string tenant;  // whose entries
+  std::string tenant = {};  // whose entries
   absl::Duration deadline = absl::Seconds(10);  // of a call; one that misses it ends the connection
-  std::function<absl::Time()> clock;            // for tests; empty = one that never goes back
+  std::function<absl::Time()> clock = {};       // for tests; empty = one that never goes back
 };
 
 // An entry held in shared memory. While the lease lasts its bytes stay what they are, although the entry

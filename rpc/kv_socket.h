@@ -14,7 +14,7 @@
 namespace larder {
 
 struct KvSocketOptions {
-  std::string path;
+  std::string path = {};
   uint32_t max_clients = 64;                         // 1 to 4,096; more are refused. One thread each.
   absl::Duration hello = absl::Seconds(10);          // within which a client must say who it is
   absl::Duration send = absl::Seconds(5);            // within which it must take a reply

@@ -109,7 +109,8 @@ absl::StatusOr<KvResult> MeasureLocal(const KvOptions& options) {
   for (const nlohmann::ordered_json* const figures : {&copy, &*lookup}) {
     for (const auto& [name, value] : figures->items()) result.lines.push_back({{"name", name}, {"value", value}});
   }
-  result.figures = {Figure(copy, "shm_ratio_memcpy", "another process's read of an entry, lease included, beside memcpy"),
+  result.figures = {Figure(copy, "shm_ratio_memcpy", "another process's read of an entry that it has leased, beside memcpy"),
+                    Figure(copy, "shm_ratio_with_lease", "likewise, taking and giving back a lease each time"),
                     Figure(copy, "shm_gb_s", "GB/s of that read"),
                     Figure(copy, "memcpy_gb_s", "GB/s of the memcpy"),
                     Figure(copy, "huge_page_share", "of shared memory that lies in huge pages"),

@@ -68,20 +68,20 @@ absl::StatusOr<std::shared_ptr<Segment>> Segment::CreateWith(uint64_t id, uint64
 Segment::~Segment() { ::munmap(base_, bytes_); }
 
 absl::Status Segment::Populate(bool hugetlb) {
-  if (hugetlb) {
-    huge_bytes_ = bytes_;
-  } else {
-    ::madvise(base_, bytes_, MADV_HUGEPAGE);
-    // Collapsing gives huge pages even where the system's setting for shared memory is "never".
-    for (uint64_t at = 0; at < bytes_; at += kHugePage) {
-      if (::madvise(base_ + at, kHugePage, MADV_COLLAPSE) != 0) break;
-      huge_bytes_ += kHugePage;
+  ::madvise(base_, bytes_, MADV_HUGEPAGE);
+  if (::madvise(base_, bytes_, MADV_POPULATE_WRITE) != 0) {
+    if (errno != EINVAL) return NoMemory(bytes_, "populate");
+    for (uint64_t at = 0; at < bytes_; at += kSegmentPage) {  // before Linux 5.14
+      *reinterpret_cast<volatile char*>(base_ + at) = 0;
     }
   }
-  if (::madvise(base_, bytes_, MADV_POPULATE_WRITE) == 0) return absl::OkStatus();
-  if (errno != EINVAL) return NoMemory(bytes_, "populate");
-  for (uint64_t at = 0; at < bytes_; at += kSegmentPage) {  // before Linux 5.14
-    *reinterpret_cast<volatile char*>(base_ + at) = 0;
+  if (hugetlb) {
+    huge_bytes_ = bytes_;
+    return absl::OkStatus();
+  }
+  // Gives huge pages even where the system's setting for shared memory is "never".
+  for (uint64_t at = 0; at < bytes_; at += kHugePage) {
+    if (::madvise(base_ + at, kHugePage, MADV_COLLAPSE) == 0) huge_bytes_ += kHugePage;
   }
   return absl::OkStatus();
 }
