@@ -14,10 +14,11 @@ TEST(ChunkDirectory, ResolvesLiveChunksAndDropsRemovedOnes) {
   EXPECT_EQ(directory.documents(), 2u);
   EXPECT_TRUE(directory.has_tenants());
   directory.Remove({10, 999});
-  std::vector<Hit> hits(3);
+  std::vector<Hit> hits(4);
   hits[0].vid = 10;
   hits[1].vid = 11;
-  hits[2].vid = 5000;
+  hits[2].vid = 1'000'000;  // where there never were chunks
+  hits[3].vid = 5000;
   directory.Resolve(&hits);
   ASSERT_EQ(hits.size(), 2u);
   EXPECT_EQ(hits[0].document_id, "a");

@@ -5,7 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "index/vector_math.h"
 
 namespace larder::index {
 namespace {
@@ -55,6 +58,27 @@ TEST(CheckVector, Table) {
     const absl::Status status = CheckVector(c.vector, 3, c.metric);
     EXPECT_EQ(status.ok(), c.ok) << status << ' ' << testing::PrintToString(c.vector);
     EXPECT_EQ(status.code(), c.ok ? absl::StatusCode::kOk : absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST(CheckVector, NamesTheElementWhereverItIs) {
+  for (size_t n = 1; n <= 20; ++n) {
+    for (size_t at = 0; at < n; ++at) {
+      std::vector<float> vector(n, 1);
+      vector[at] = at % 2 == 0 ? NAN : -std::numeric_limits<float>::infinity();
+      const absl::Status status = CheckVector(vector, static_cast<uint32_t>(n), Metric::kL2);
+      EXPECT_TRUE(absl::StrContains(status.message(), absl::StrCat("element ", at, ":"))) << status;
+    }
+  }
+}
+
+TEST(SquaredNorm, SumsEveryElement) {
+  std::vector<float> vector;
+  double sum = 0;
+  for (int n = 0; n <= 40; ++n) {
+    EXPECT_DOUBLE_EQ(SquaredNorm(vector), sum) << n;
+    vector.push_back(static_cast<float>(n) - 7.5f);
+    sum += (n - 7.5) * (n - 7.5);
   }
 }
 
