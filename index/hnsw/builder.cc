@@ -83,7 +83,9 @@ bool HnswBuilder::InsertBelow(uint32_t id, HnswGraph::Entry entry, Scratch* scra
   for (int level = top; level >= 0; --level) {
     FindNearest(nearest, level, scratch);
     nearest = scratch->pool.front();
-    SelectNeighbours(rows_, scratch->pool, m_, scratch, &neighbours[level]);
+    // The paper takes m on layer 0 as well, half of what fits. With all, which is one or two more, walks
+    // score a tenth fewer elements for the same recall, and building takes a seventh longer.
+    SelectNeighbours(rows_, scratch->pool, graph_.max_links(level), scratch, &neighbours[level]);
   }
   if (const uint32_t twin = FindTwin(id, *scratch); twin != kNone) {
     const ElementLock lock(&graph_, twin);
