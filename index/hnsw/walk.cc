@@ -16,6 +16,7 @@ Candidate Descend(const WalkedGraph& graph, HnswGraph::Entry entry, int level, S
       for (uint32_t i = 0; i < links; ++i) {
         expansion.rows[i] = graph.rows.WalkRow(expansion.ids[i]);
         graph.rows.Prefetch(expansion.rows[i]);
+        graph.links.PrefetchTail(expansion.ids[i]);  // says where its lists are, should it be the next
       }
       graph.rows.Estimate(scratch->query, expansion.rows.data(), links, scratch->distances.data());
       for (uint32_t i = 0; i < links; ++i) {
