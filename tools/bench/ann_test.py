@@ -47,6 +47,22 @@ class AnnTest(unittest.TestCase):
         self.assertLess(peak["hnswlib"], peak["hnsw"])
         self.assertEqual(len(lines) - len(settings), 2)
 
+    def test_what_arrives_is_found(self):
+        with tempfile.TemporaryDirectory(prefix="larder_ann_test") as folder:
+            base, query = os.path.join(folder, "base.fvecs"), os.path.join(folder, "query.fvecs")
+            write_fvecs(base, 1500, 16, 1)
+            write_fvecs(query, 50, 16, 2)
+            command = [BENCH, "arrivals", "--base", base, "--query", query, "--seconds", "1", "--json"]
+            done = subprocess.run(command + ["--rate", "500"], capture_output=True, text=True, timeout=60, check=False)
+            many = subprocess.run(command + ["--rate", "1500"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        figures = json.loads(done.stdout)
+        self.assertLessEqual(figures["rate"], 520)
+        self.assertGreater(figures["idle_p99_us"], figures["idle_p50_us"] / 2)
+        self.assertGreater(figures["found_max_ms"], 0)
+        self.assertEqual(many.returncode, 1)
+        self.assertIn("expected more than 1500 rows, found 1500", many.stderr)
+
     def test_a_failure_is_said(self):
         with tempfile.TemporaryDirectory(prefix="larder_ann_test") as folder:
             base, query = os.path.join(folder, "base.fvecs"), os.path.join(folder, "query.fvecs")

@@ -1,4 +1,5 @@
 #include "tools/bench/ann.h"
+#include "tools/bench/arrivals.h"
 #include "tools/bench/codes.h"
 #include "tools/bench/commands.h"
 #include "tools/bench/kernels.h"
@@ -34,6 +35,21 @@ void AnnOptionsOf(CLI::App* app, AnnOptions* o) {
   app->add_option("--plot", o->plot, "Draw a PNG of the curves (needs python3 with matplotlib)");
 }
 
+void ArrivalsOptionsOf(CLI::App* app, ArrivalsOptions* o) {
+  app->add_option("--base", o->base, "Rows: .npy (f2, f4), .fvecs or .fbin; the last of them arrive")->required();
+  app->add_option("--query", o->query, "Queries, likewise")->required();
+  app->add_option("--metric", o->metric)->check(CLI::IsMember({"cosine", "dot", "l2"}))->capture_default_str();
+  app->add_option("--limit", o->limit, "Only the first rows; 0 = all")->capture_default_str();
+  app->add_option("--rate", o->rate, "Vectors a second")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  app->add_option("--batch", o->batch, "Vectors an upsert")->check(CLI::Range(1, 1'000))->capture_default_str();
+  app->add_option("--seconds", o->seconds, "Of searching, idle and then amid arrivals")
+      ->check(CLI::Range(1, 3'600))->capture_default_str();
+  app->add_option("--k", o->k)->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--ef", o->ef)->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--db", o->directory, "Where the database is built; a temporary directory if absent");
+  app->add_flag("--json", o->json, "One JSON object");
+}
+
 void RetrievalOptionsOf(CLI::App* app, RetrievalOptions* o) {
   app->add_option("--data", o->data, "Folder with corpus.jsonl, queries.jsonl and qrels.tsv")
       ->required()->check(CLI::ExistingDirectory);
@@ -67,6 +83,8 @@ void KernelsOptionsOf(CLI::App* app, KernelsOptions* o) {
 void AddIndexCommands(BenchCommands* commands) {
   commands->Add("ann", "Nearest neighbours: recall against queries a second", AnnOptionsOf,
                 InDirectory<AnnOptions, RunAnn>);
+  commands->Add("arrivals", "Searches while vectors arrive: p99, and how soon these are found", ArrivalsOptionsOf,
+                InDirectory<ArrivalsOptions, RunArrivals>);
   commands->Add("retrieval", "Text in, questions asked: recall, nDCG, MRR", RetrievalOptionsOf,
                 InDirectory<RetrievalOptions, RunRetrieval>);
   commands->Add("codes", "What each code keeps of a data set: bytes, recall, speed", CodesOptionsOf, RunCodes);
