@@ -13,7 +13,7 @@ namespace {
 
 // A call that writes this much goes past the caches: rows will not be read from there, and memory need not be read
 // before it is overwritten.
-constexpr uint64_t kStreamBytes = 256 << 10;
+constexpr uint64_t kStreamBytes = 128 << 10;
 
 // Rows that nothing changes are copied as bytes.
 void CopyRows(const KvTensorShape& shape, const char* payload, const Placement& placement, const KvTarget& target) {
