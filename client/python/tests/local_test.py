@@ -69,6 +69,14 @@ class LocalTest(ServerTest):
             with self.assertRaisesRegex(StaleLease, "not used for"):
                 lease.layer(0)
 
+    def test_memory_that_was_used_again_is_noticed(self):
+        key, _ = self.put(18, 19)
+        lease, = self.local.acquire([key])
+        with lease:
+            lease._grant.generation += 2  # as if the slot had been given away and come back
+            with self.assertRaisesRegex(StaleLease, "its slot is of generation"):
+                lease.layer(0)
+
     def test_use_renews(self):
         key, _ = self.put(8, 9)
         lease, = self.local.acquire([key])
