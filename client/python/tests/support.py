@@ -9,7 +9,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
-VENV_PYTHON = os.path.join(ROOT, ".deps", "client-venv", "bin", "python")
+VENV = os.path.join(ROOT, ".deps", "client-venv")
 sys.path.insert(0, os.path.dirname(HERE))
 STORIES = os.path.join(os.environ.get("LARDER_SHARED_DATA", "/nowhere"), "llm")  # stories260K.bin, tok512.bin
 
@@ -19,14 +19,20 @@ def skip_all(why):
     sys.exit(77)  # CTest's SKIP_RETURN_CODE
 
 
+def enter_venv():
+    """Whatever Python comes first in PATH may have none, or other versions, of what is pinned."""
+    python = os.path.join(VENV, "bin", "python")
+    if os.path.realpath(sys.prefix) != os.path.realpath(VENV) and os.path.exists(python):
+        os.execv(python, [python, *sys.argv])
+
+
+enter_venv()
 try:
-    import grpc  # noqa: F401
     import numpy as np
     from threadpoolctl import threadpool_limits
+
+    import grpc_tools  # noqa: F401
 except ImportError as missing:
-    if os.path.exists(VENV_PYTHON) and not os.environ.get("LARDER_CLIENT_VENV"):
-        os.environ["LARDER_CLIENT_VENV"] = "1"
-        os.execv(VENV_PYTHON, [VENV_PYTHON, *sys.argv])
     skip_all(f"no {missing.name} here (tools/setup installs it)")
 
 import make_stubs  # noqa: E402
