@@ -37,8 +37,12 @@ bool Reserve(uint64_t bytes, std::string* payload) {
 
 }  // namespace
 
-ExtentBatchRead::ExtentBatchRead(ReadQueue* queue, ExtentFds* fds, bool check_padding)
-    : queue_(queue), fds_(fds), check_padding_(check_padding), pieces_(queue->buffers().slots()) {
+ExtentBatchRead::ExtentBatchRead(ReadQueue* queue, ExtentFds* fds, bool check_padding, size_t first_pieces)
+    : queue_(queue),
+      fds_(fds),
+      check_padding_(check_padding),
+      first_pieces_(first_pieces),
+      pieces_(queue->buffers().slots()) {
   for (uint32_t slot = queue->buffers().slots(); slot-- > 0;) free_slots_.push_back(slot);
 }
 
@@ -91,7 +95,7 @@ void ExtentBatchRead::Deliver(ExtentStore::Sink sink) {
 }
 
 absl::Status ExtentBatchRead::Fill() {
-  while (!stopped_ && !free_slots_.empty() && next_extent_ < extents_.size()) {
+  while (!stopped_ && in_flight_ < MostInFlight() && !free_slots_.empty() && next_extent_ < extents_.size()) {
     Extent& extent = extents_[next_extent_];
     if (!extent.status.ok() || extent.submitted == extent.bytes) {
       ++next_extent_;

@@ -20,7 +20,9 @@ namespace larder::storage {
 class ExtentBatchRead {
  public:
   // `check_padding`: the bytes from the payload's end to the next block must be there, and zero.
-  ExtentBatchRead(ReadQueue* queue, ExtentFds* fds, bool check_padding);
+  // `first_pieces`: at most so many are in flight until the first extent is there, so that it does not share
+  // the device with all the others.
+  ExtentBatchRead(ReadQueue* queue, ExtentFds* fds, bool check_padding, size_t first_pieces = SIZE_MAX);
 
   // The pointer must have been checked against its file's size.
   void Add(const ExtentPointer& pointer, std::shared_ptr<const ReadHandle> handle);
@@ -53,6 +55,9 @@ class ExtentBatchRead {
   absl::Status ReadAll(ExtentStore::Sink sink);
   absl::Status Fill();
   void Deliver(ExtentStore::Sink sink);
+  size_t MostInFlight() const {
+    return extents_.empty() || IsDone(extents_[0]) ? pieces_.size() : first_pieces_;
+  }
   bool IsDone(const Extent& extent) const { return !extent.status.ok() || extent.consumed == extent.bytes; }
   absl::Status SubmitRest(uint32_t slot);
   absl::Status Complete(const ReadQueue::Completion& completion);
@@ -65,6 +70,7 @@ class ExtentBatchRead {
   ReadQueue* const queue_;
   ExtentFds* const fds_;
   const bool check_padding_;
+  const size_t first_pieces_;
   std::vector<Extent> extents_;
   size_t next_extent_ = 0;     // the first not wholly submitted
   size_t delivered_ = 0;       // extents

@@ -30,6 +30,7 @@ class UnrulyQueue : public ReadQueue {
 
   absl::Status Wait(std::vector<Completion>* done) override {
     EXPECT_FALSE(reads_.empty());
+    seen_in_flight.push_back(reads_.size());
     if (fail_after >= 0 && waits_++ >= fail_after) return absl::UnavailableError("the queue broke");
     std::shuffle(reads_.begin(), reads_.end(), random_);
     const Read read = reads_.back();
@@ -40,7 +41,8 @@ class UnrulyQueue : public ReadQueue {
 
   size_t in_flight() const { return reads_.size(); }
 
-  int fail_after = -1;     // Waits
+  std::vector<size_t> seen_in_flight;  // at each Wait
+  int fail_after = -1;                 // Waits
   int error = 0;           // of every read
   bool unruly = true;      // may be short, or ask to be tried again
   bool any_short = false;  // may end off a block, as reads through the page cache may
@@ -143,6 +145,20 @@ TEST_F(ExtentBatchReadTest, HandsOverWhatIsThereWhileTheRestIsRead) {
   };
   EXPECT_TRUE(batch.Run(sink).ok());
   EXPECT_EQ(taken, sample.pointers.size());
+}
+
+TEST_F(ExtentBatchReadTest, HasFewPiecesInFlightUntilTheFirstExtentIsThere) {
+  const Sample sample = MakeSample(1);
+  UnrulyQueue queue(sample.file, 16, 4096, 1);
+  queue.unruly = false;
+  ExtentBatchRead batch(&queue, &fds_, false, /*first_pieces=*/2);
+  for (const ExtentPointer& pointer : sample.pointers) batch.Add(pointer, Handle(false));
+  EXPECT_TRUE(batch.Run([](size_t, const absl::StatusOr<std::string>&) { return true; }).ok());
+  const std::vector<size_t>& seen = queue.seen_in_flight;
+  EXPECT_EQ(seen.front(), 2u);
+  const auto filled = std::find_if(seen.begin(), seen.end(), [](size_t count) { return count != 2; });
+  ASSERT_NE(filled, seen.end());
+  EXPECT_EQ(*filled, 16u);
 }
 
 TEST_F(ExtentBatchReadTest, StopsWhenTheSinkHasEnoughAndLeavesTheQueueIdle) {

@@ -18,6 +18,9 @@ namespace {
 // large enough that one read's overhead does not show.
 constexpr uint32_t kSlotBytes = 64 << 10;
 
+// A stream's first extents come before the device is full: 512 KiB.
+constexpr size_t kFirstPieces = 8;
+
 absl::Status OutOfBounds(const ExtentPointer& pointer, absl::string_view why) {
   return absl::DataLossError(absl::StrCat(DescribeExtent(pointer), ": ", why));
 }
@@ -70,18 +73,23 @@ std::vector<absl::StatusOr<std::string>> ExtentReader::Read(absl::Span<const Ext
     results.push_back(std::move(payload));
     return true;
   };
-  Stream(pointers, keep, padding);
+  ReadAll(pointers, keep, padding, SIZE_MAX);
   return results;
 }
 
-void ExtentReader::Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink, Padding padding) {
+void ExtentReader::Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink) {
+  ReadAll(pointers, sink, Padding::kIgnore, kFirstPieces);
+}
+
+void ExtentReader::ReadAll(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink, Padding padding,
+                           size_t first_pieces) {
   if (pointers.empty()) return;
   absl::StatusOr<ReadQueuePool::Lease> queue = queues_->Acquire();
   if (!queue.ok()) {
     for (size_t i = 0; i < pointers.size() && sink(i, queue.status()); ++i) continue;
     return;
   }
-  ExtentBatchRead batch(&**queue, fds_, padding == Padding::kMustBeZero);
+  ExtentBatchRead batch(&**queue, fds_, padding == Padding::kMustBeZero, first_pieces);
   for (const ExtentPointer& pointer : pointers) {
     absl::StatusOr<std::shared_ptr<const ReadHandle>> handle = Locate(pointer);
     if (handle.ok()) {

@@ -35,10 +35,11 @@ class ExtentReader {
   std::vector<absl::StatusOr<std::string>> Read(absl::Span<const ExtentPointer> pointers,
                                                 Padding padding = Padding::kIgnore);
   // As ExtentStore::Stream.
-  void Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink,
-              Padding padding = Padding::kIgnore);
+  void Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink);
 
  private:
+  void ReadAll(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink, Padding padding,
+               size_t first_pieces);
   absl::StatusOr<std::shared_ptr<const ReadHandle>> Locate(const ExtentPointer& pointer);
   absl::StatusOr<std::unique_ptr<ReadQueue>> MakeQueue();
 

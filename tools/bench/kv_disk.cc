@@ -1,5 +1,5 @@
-// Entries read by direct I/O, beside the bare disk: the same files by the same number of bytes, through a
-// queue that does nothing else, and by fio where it is installed. The three take turns.
+// Entries read by direct I/O, beside the bare disk: as many bytes of the same file through a queue that does
+// nothing else, turn by turn; and by fio, where it is installed, after each pass.
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -30,30 +30,45 @@ absl::StatusOr<std::string> LargestExtentFile(const KvBenchStore& store) {
   return largest;
 }
 
-// Bytes a second of a full queue over the file.
-absl::StatusOr<double> ReadBare(const std::string& path, uint64_t bytes) {
-  const storage::Descriptor file(open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
-  if (file.get() < 0) return absl::UnavailableError(absl::StrCat(path, ": no direct I/O here"));
-  ASSIGN_OR_RETURN(const std::unique_ptr<storage::ReadQueue> queue, storage::MakeUringQueue(kDepth, kPiece));
+// The file through a full queue.
+class BareFile {
+ public:
+  absl::Status Open(const std::string& path) {
+    path_ = path;
+    file_ = storage::Descriptor(open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+    if (file_.get() < 0) return absl::UnavailableError(absl::StrCat(path, ": no direct I/O here"));
+    ASSIGN_OR_RETURN(queue_, storage::MakeUringQueue(kDepth, kPiece));
+    return absl::OkStatus();
+  }
+  // Seconds for `bytes` from `offset` on.
+  absl::StatusOr<double> Read(uint64_t offset, uint64_t bytes);
+
+ private:
+  std::string path_;
+  storage::Descriptor file_{-1};
+  std::unique_ptr<storage::ReadQueue> queue_;
+};
+
+absl::StatusOr<double> BareFile::Read(uint64_t offset, uint64_t bytes) {
   std::vector<storage::ReadQueue::Completion> done;
   uint64_t submitted = 0, finished = 0;
   const auto submit = [&](uint32_t slot) -> absl::Status {
-    RETURN_IF_ERROR(queue->Submit(slot, file.get(), submitted, 0, kPiece));
+    RETURN_IF_ERROR(queue_->Submit(slot, file_.get(), offset + submitted, 0, kPiece));
     submitted += kPiece;
     return absl::OkStatus();
   };
   const double start = KvNow();
-  for (uint32_t slot = 0; slot < kDepth; ++slot) RETURN_IF_ERROR(submit(slot));
+  for (uint32_t slot = 0; slot < kDepth && submitted < bytes; ++slot) RETURN_IF_ERROR(submit(slot));
   while (finished < bytes) {
     done.clear();
-    RETURN_IF_ERROR(queue->Wait(&done));
+    RETURN_IF_ERROR(queue_->Wait(&done));
     for (const storage::ReadQueue::Completion& completion : done) {
-      if (completion.result <= 0) return absl::UnavailableError(absl::StrCat(path, ": read failed"));
+      if (completion.result <= 0) return absl::UnavailableError(absl::StrCat(path_, ": read failed"));
       finished += static_cast<uint64_t>(completion.result);
       if (submitted < bytes) RETURN_IF_ERROR(submit(completion.slot));
     }
   }
-  return static_cast<double>(finished) / (KvNow() - start);
+  return KvNow() - start;
 }
 
 // nullopt where there is no fio.
@@ -102,19 +117,22 @@ absl::StatusOr<KvResult> MeasureDisk(const KvOptions& options) {
   for (uint32_t i = 0; i < kEntries; ++i) RETURN_IF_ERROR(store->Put(i));
   ASSIGN_OR_RETURN(const std::string file, LargestExtentFile(*store));
   const uint64_t file_bytes = std::filesystem::file_size(file) / kPiece * kPiece;
+  BareFile bare_file;
+  RETURN_IF_ERROR(bare_file.Open(file));
   std::vector<double> bare, fio, ours, ratios, fio_ratios, first_ms, first_ratios;
-  uint32_t next = 0;
   for (uint32_t pass = 0; pass < options.passes; ++pass) {
-    ASSIGN_OR_RETURN(const double raw, ReadBare(file, file_bytes));
-    bare.push_back(raw / 1e9);
-    double seconds = 0, bytes = 0;
+    double bare_s = 0, bare_bytes = 0, seconds = 0, bytes = 0;
     for (uint32_t i = 0; i < kEntries; ++i) {
-      ASSIGN_OR_RETURN(const EntryRead read, ReadEntry(store.get(), next++ % kEntries));
+      ASSIGN_OR_RETURN(const EntryRead read, ReadEntry(store.get(), i));
       seconds += read.all_s, bytes += static_cast<double>(read.bytes);
       first_ms.push_back(read.first_s * 1e3);
       first_ratios.push_back(read.first_s / (1e-3 + read.all_s / options.layers));
+      const uint64_t size = std::min(read.bytes / kPiece * kPiece, file_bytes);
+      ASSIGN_OR_RETURN(const double took, bare_file.Read(i * size % (file_bytes - size + kPiece) / kPiece * kPiece, size));
+      bare_s += took, bare_bytes += static_cast<double>(size);
     }
     ours.push_back(bytes / seconds / 1e9);
+    bare.push_back(bare_bytes / bare_s / 1e9);
     ratios.push_back(ours.back() / bare.back());
     const std::optional<double> by_fio = ReadByFio(file, file_bytes);
     if (!by_fio.has_value()) continue;

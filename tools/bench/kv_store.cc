@@ -38,7 +38,10 @@ absl::StatusOr<std::unique_ptr<KvBenchStore>> KvBenchStore::Make(const KvOptions
     const uint16_t half = static_cast<uint16_t>((random() & 0x83ff) | 0x3800);
     store->tensor_.append(reinterpret_cast<const char*>(&half), sizeof(half));
   }
-  ASSIGN_OR_RETURN(store->database_, Database::Open(store->path_, {.create_if_missing = true, .kv_pool_bytes = pool_bytes}));
+  OpenOptions open;
+  open.create_if_missing = true;
+  open.kv_pool_bytes = pool_bytes;
+  ASSIGN_OR_RETURN(store->database_, Database::Open(store->path_, open));
   ASSIGN_OR_RETURN(store->profile_id_, store->kv().RegisterProfile(profile));
   return store;
 }
