@@ -32,8 +32,8 @@ namespace larder::kv {
 struct KvPoolOptions {
   uint64_t bytes = 0;  // of all segments; at least 4 MiB
   absl::Duration lease = absl::Seconds(30);
-  std::function<absl::Time()> clock;                        // empty = one that never goes back
-  std::function<std::unique_ptr<EvictionPolicy>()> policy;  // one a tenant; empty = "larder"
+  std::function<absl::Time()> clock = {};                   // empty = one that never goes back
+  std::function<std::unique_ptr<EvictionPolicy>()> policy = {};  // one a tenant; empty = "larder"
 };
 
 struct PoolGrant {
