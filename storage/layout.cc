@@ -8,7 +8,7 @@
 namespace larder::storage {
 namespace {
 
-absl::Status CheckFormat(absl::string_view contents, const std::string& path) {
+absl::StatusOr<int> VersionOf(absl::string_view contents, const std::string& path) {
   const absl::string_view line = contents.substr(0, contents.find('\n'));
   absl::string_view number = line;
   int version = 0;
@@ -21,7 +21,7 @@ absl::Status CheckFormat(absl::string_view contents, const std::string& path) {
                                                       ", this build reads versions up to ", kFormatVersion,
                                                       "; open it with a newer Larder"));
   }
-  return absl::OkStatus();
+  return version;
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ Layout::Layout(absl::string_view path)
 absl::StatusOr<Presence> Inspect(const Layout& layout) {
   absl::StatusOr<std::string> format = ReadWholeFile(layout.format, 4096);
   if (format.ok()) {
-    RETURN_IF_ERROR(CheckFormat(*format, layout.format));
+    RETURN_IF_ERROR(VersionOf(*format, layout.format).status());
     return Presence::kPresent;
   }
   if (absl::IsResourceExhausted(format.status())) return absl::DataLossError(format.status().message());
@@ -64,6 +64,12 @@ absl::Status WriteFormat(FileSystem& files, const Layout& layout) {
   return WriteFileAtomically(
       files, layout.format,
       absl::StrCat("larder ", kFormatVersion, "\ncreated-by larder ", LARDER_VERSION, "\n"));
+}
+
+absl::Status UpgradeFormat(FileSystem& files, const Layout& layout) {
+  ASSIGN_OR_RETURN(const std::string format, ReadWholeFile(layout.format, 4096));
+  ASSIGN_OR_RETURN(const int version, VersionOf(format, layout.format));
+  return version < kFormatVersion ? WriteFormat(files, layout) : absl::OkStatus();
 }
 
 absl::Status FinishCreation(FileSystem& files, const Layout& layout) {

@@ -11,7 +11,7 @@
 
 namespace larder::storage {
 
-inline constexpr int kFormatVersion = 1;
+inline constexpr int kFormatVersion = 2;
 
 // Names inside a database directory.
 struct Layout {
@@ -35,6 +35,8 @@ absl::Status BeginCreation(FileSystem& files, const Layout& layout);
 absl::Status FinishCreation(FileSystem& files, const Layout& layout);
 // Writes FORMAT alone, for a copy whose other files are in place.
 absl::Status WriteFormat(FileSystem& files, const Layout& layout);
+// Writes FORMAT if it names an older version: before the first byte that that version could not read.
+absl::Status UpgradeFormat(FileSystem& files, const Layout& layout);
 
 }  // namespace larder::storage
 

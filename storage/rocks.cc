@@ -84,6 +84,23 @@ rocksdb::ColumnFamilyOptions TableOptions(const TableTraits& traits, const Store
   return table;
 }
 
+// Whether an older format's database lacks tables, and nothing else: those are at the end of kTables.
+bool LacksNewTables(const rocksdb::DBOptions& options, const std::string& directory, size_t* present) {
+  std::vector<std::string> names;
+  *present = kTableCount;
+  if (!rocksdb::DB::ListColumnFamilies(options, directory, &names).ok()) return false;  // opening says why
+  const auto has = [&](const TableTraits& traits) {
+    return std::find(names.begin(), names.end(), traits.name) != names.end();
+  };
+  size_t found = 0;
+  while (found < kTableCount && has(kTables[found])) ++found;
+  for (size_t i = found; i < kTableCount; ++i) {
+    if (kTables[i].since == 1 || has(kTables[i])) return false;  // damage
+  }
+  *present = found;
+  return found < kTableCount;
+}
+
 }  // namespace
 
 absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
@@ -123,6 +140,11 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::Open(const std::string& directory,
     tables.emplace_back(std::string(traits.name), TableOptions(traits, options, rocks->block_cache_));
   }
   rocksdb::DBOptions db_options = DatabaseOptions(directory, options, env, mode);
+  size_t present;
+  if (mode != Mode::kCreate && LacksNewTables(db_options, directory, &present)) {
+    if (mode == Mode::kReadOnly) tables.resize(present);
+    db_options.create_missing_column_families = mode == Mode::kExisting;
+  }
   db_options.listeners.push_back(std::make_shared<FullDiskListener>(&rocks->met_full_disk_));
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =

@@ -18,6 +18,7 @@ struct TableTraits {
   absl::string_view name;  // the RocksDB column family; part of the format
   Compression compression;
   bool point_lookups;  // worth a bloom filter
+  int since = 1;       // the format version that brought it: an older database gets it when it is opened
 };
 
 // In the order of Table. The first must be RocksDB's "default".
@@ -34,6 +35,7 @@ inline constexpr TableTraits kTables[kTableCount] = {
     {"kv_entries", Compression::kFast, true},   // kKvEntries
     {"kv_owners", Compression::kFast, false},   // kKvOwners
     {"extents", Compression::kFast, true},      // kExtents
+    {"tree", Compression::kNone, true, 2},      // kTree
 };
 
 // kMeta keys that the store owns. A batch may not change them: what it says is overwritten.

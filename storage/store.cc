@@ -69,6 +69,7 @@ absl::StatusOr<Opened> OpenExisting(const Layout& layout, const StoreOptions& op
   const bool accept = options.accept_data_loss && absl::IsDataLoss(checked);
   if (!checked.ok() && !accept) return checked;
 
+  RETURN_IF_ERROR(UpgradeFormat(*environment.files, layout));
   Opened opened;
   ASSIGN_OR_RETURN(opened.rocks, Rocks::Open(layout.rocks, options, environment.env, Rocks::Mode::kExisting));
   ASSIGN_OR_RETURN(opened.record, ReadCommitRecord(*opened.rocks));

@@ -37,8 +37,9 @@ enum class Table : uint8_t {
   kKvEntries = 9,   // (tenant, profile, token hash) -> KV entry record
   kKvOwners = 10,   // (collection, vid, entry key) and its inverse -> empty
   kExtents = 11,    // (file, offset) -> extent record
+  kTree = 12,       // (space, tenant, tag, ...) -> a disk index's nodes, postings, deltas; since format 2
 };
-inline constexpr int kTableCount = 12;
+inline constexpr int kTableCount = 13;
 absl::string_view TableName(Table table);
 
 // Counters that each commit carries along, so that Count() is O(1) and verify has something to hold
