@@ -1,0 +1,164 @@
+// A disk index: a tree of quantised centroids in memory, codes in postings and full vectors in pages on disk.
+//
+// A search reads in two dependent rounds: all its postings at once, each scored while the others are still on
+// their way, then the pages of the candidates that may be among the k nearest, which are ranked exactly.
+//
+// It changes in place (after SPFresh, Xu et al., SOSP 2023). An inserted row is one commit: the vector waits in a
+// group that is not full, its codes in the deltas of its leaves, on disk and in memory, so that the next search finds
+// it. Maintain folds a delta into its posting once it fills a block, splits a leaf that has overflowed, and moves
+// entries that a split has left behind; each is one commit, prepared outside all locks.
+#ifndef LARDER_INDEX_TREE_TREE_INDEX_H_
+#define LARDER_INDEX_TREE_TREE_INDEX_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "index/tree/posting_code.h"
+#include "index/tree/tree_nodes.h"
+#include "index/tree/tree_rows.h"
+#include "index/tree/vector_pages.h"
+#include "index/vector_index.h"
+#include "storage/extent_store.h"
+#include "storage/store.h"
+
+namespace larder::index {
+
+struct TreeSearchParams {
+  uint32_t k = 10;
+  float target_recall = 0.95f;     // looked up in what the build measured; the widest rule if none is enough
+  uint32_t postings = 0;           // to read, instead of the rule's; 0 = by the rule
+  uint32_t candidates = 0;         // to rank exactly, at most; likewise
+  const VidSet* filter = nullptr;  // only these vids; null = all. Borrowed for the call.
+};
+
+struct TreeSearchStats {
+  uint32_t rounds = 0;      // of dependent reads
+  uint32_t reads = 0;       // postings and pages, each one read
+  uint64_t bytes = 0;
+  uint32_t postings = 0;
+  uint32_t entries = 0;     // scored by code
+  uint32_t candidates = 0;  // ranked exactly
+};
+
+struct TreeReply {
+  std::vector<Neighbor> neighbors;  // best first, at most k; distances are those of the stored vectors
+  TreeSearchStats stats;
+};
+
+struct TreeStats {
+  uint64_t rows = 0;       // full vectors, removed ones among them until their pages go
+  uint64_t entries = 0;    // of postings, copies counted
+  uint64_t deltas = 0;     // entries that wait to be folded
+  uint64_t removed = 0;
+  size_t postings = 0, leaves = 0;
+  uint64_t resident_bytes = 0;
+};
+
+// Thread-safe.
+class TreeIndex {
+ public:
+  // NotFound if the space has no tree (or an unfinished one), DataLoss if its rows make none. Store and extents must
+  // outlive it.
+  static absl::StatusOr<std::unique_ptr<TreeIndex>> Open(storage::Store* store, storage::ExtentStore* extents,
+                                                         uint32_t space);
+
+  // InvalidArgument for a query or k that cannot be.
+  absl::StatusOr<TreeReply> Search(absl::Span<const float> query, const TreeSearchParams& params) const;
+
+  // Durable and found when it returns. `vectors`: vids.size() rows, valid for the metric (InvalidArgument); vids
+  // that were never in the tree (not checked). All or none.
+  absl::Status Insert(absl::Span<const Vid> vids, absl::Span<const float> vectors);
+  // Durable, and found no more. Unknown vids are harmless.
+  absl::Status Remove(absl::Span<const Vid> vids);
+  // Does one piece of background work, if there is any: false when there was none. Runs beside everything; a
+  // second call waits.
+  absl::StatusOr<bool> Maintain();
+
+  // For ExtentStore::CollectGarbage: owners in kTree of this space.
+  absl::StatusOr<bool> Relocate(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
+                                const storage::ExtentPointer& to, storage::WriteBatch* batch);
+
+  const TreeHeader& header() const { return header_; }
+  TreeStats Stats() const;
+
+  // Learns `header().rules` from rows, each left out of its own answer, and stores them. Not beside Search.
+  absl::Status Measure(uint32_t queries, int threads);
+
+ private:
+  friend class TreeSearch;
+  friend class TreeMeasure;
+  friend class TreeMaintenance;
+  // The entries of a node that are not in its posting, oldest first.
+  struct Delta {
+    std::vector<uint64_t> sequences;
+    std::vector<uint8_t> rows;
+    std::shared_ptr<const std::string> packed;  // as a posting
+  };
+  // Vectors of a group that is not full, in row form.
+  using OpenGroup = std::vector<std::string>;
+  // A row on its way into the tree.
+  struct Arrival {
+    Vid vid = 0;
+    std::vector<float> vector, rotated;
+    uint32_t homes[2] = {0, 0};  // the same: one copy
+  };
+
+  TreeIndex(storage::Store* store, storage::ExtentStore* extents, TreeHeader header, std::unique_ptr<Code> centroid_code);
+  // tree_index.cc
+  absl::Status Load() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status LoadNodes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadNumbered(char tag, std::vector<CountedPointer>* out) const;
+  absl::Status LoadChanges() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ProbeRule RuleFor(const TreeSearchParams& params) const;
+  absl::Span<const float> anchor(uint32_t id) const {
+    return {&anchors_[size_t{id} * header_.options.dimension], header_.options.dimension};
+  }
+
+  static constexpr uint32_t kGroupRows = 512;  // of a group of inserted rows
+
+  // tree_update.cc
+  void ChooseHomes(Arrival* arrival) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  std::vector<uint8_t> EntryFor(const Arrival& arrival, uint32_t node, const EntryPlace& place) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void PutDelta(uint32_t node, const std::vector<uint8_t>& row, storage::WriteBatch* batch, uint64_t sequence) const;
+  void PublishDelta(uint32_t node, uint64_t sequence, const std::vector<uint8_t>& row)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Repack(uint32_t node, Delta* delta) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PutIds(size_t nodes, size_t groups, storage::WriteBatch* batch) const;
+
+  storage::Store* const store_;
+  storage::ExtentStore* const extents_;
+  const TreeKeys keys_;
+  TreeHeader header_;  // changes in Measure only
+  const PostingCode code_;
+  const VectorPages pages_;
+  const std::unique_ptr<Code> centroid_code_;
+  std::vector<float> anchors_, rotated_anchors_;  // never change
+
+  absl::Mutex maintain_mutex_;  // held for a piece of background work
+  absl::flat_hash_map<uint32_t, uint64_t> unsplittable_ ABSL_GUARDED_BY(maintain_mutex_);  // entries when it was tried
+  absl::Mutex commit_mutex_ ABSL_ACQUIRED_AFTER(maintain_mutex_);  // for a commit and its publishing
+  mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(commit_mutex_);   // never while waiting for a disk
+  TreeNodes nodes_ ABSL_GUARDED_BY(mutex_);
+  std::vector<CountedPointer> postings_ ABSL_GUARDED_BY(mutex_);  // by node; count 0: none
+  std::vector<CountedPointer> groups_ ABSL_GUARDED_BY(mutex_);    // by group; count 0: not full yet
+  absl::flat_hash_map<uint32_t, Delta> deltas_ ABSL_GUARDED_BY(mutex_);     // by node
+  std::map<uint32_t, OpenGroup> open_groups_ ABSL_GUARDED_BY(mutex_);       // the last takes new rows
+  std::set<uint32_t> uncertain_groups_ ABSL_GUARDED_BY(mutex_);  // of failed commits; open until the tree is opened anew
+  std::set<uint32_t> splits_ ABSL_GUARDED_BY(mutex_);                       // rows 'j'
+  VidSet removed_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_sequence_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace larder::index
+
+#endif  // LARDER_INDEX_TREE_TREE_INDEX_H_

@@ -1,0 +1,166 @@
+// TreeIndex: inserting and removing.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "index/tree/posting.h"
+#include "index/tree/tree_index.h"
+#include "index/vector_math.h"
+#include "storage/coding.h"
+#include "storage/status_macros.h"
+
+namespace larder::index {
+namespace {
+
+using storage::Table;
+using storage::WriteBatch;
+
+constexpr size_t kNearLeaves = 32;    // among which the homes are
+constexpr size_t kWide = 512;
+
+}  // namespace
+
+// As the build does it, but from quantised centroids: the nearest leaf, and a second by SOAR's loss.
+void TreeIndex::ChooseHomes(Arrival* arrival) const {
+  const size_t n = header_.options.dimension;
+  const float* x = arrival->vector.data();
+  CodeQuery query;
+  centroid_code_->Prepare(x, &query);
+  std::vector<TreeNodes::Near> near;
+  nodes_.Nearest(query, kNearLeaves, kWide, &near);
+  std::vector<float> residual(n), centroids(near.size() * n);
+  std::vector<double> distances(near.size());
+  for (size_t i = 0; i < near.size(); ++i) {
+    nodes_.Centroid(near[i].node, &centroids[i * n]);
+    for (size_t j = 0; j < n; ++j) distances[i] += (double{x[j]} - centroids[i * n + j]) * (double{x[j]} - centroids[i * n + j]);
+  }
+  const size_t home = std::min_element(distances.begin(), distances.end()) - distances.begin();
+  for (size_t j = 0; j < n; ++j) residual[j] = x[j] - centroids[home * n + j];
+  arrival->homes[0] = arrival->homes[1] = near[home].node;
+  if (header_.options.copies == 1) return;
+  double least = 1e300;
+  for (size_t i = 0; i < near.size(); ++i) {
+    double along = 0;
+    for (size_t j = 0; j < n; ++j) along += (double{x[j]} - centroids[i * n + j]) * residual[j];
+    const double loss = distances[i] + (distances[home] > 1e-20 ? along * along / distances[home] : 0);
+    if (i != home && loss < least) least = loss, arrival->homes[1] = near[i].node;
+  }
+}
+
+std::vector<uint8_t> TreeIndex::EntryFor(const Arrival& arrival, uint32_t node, const EntryPlace& place) const {
+  std::vector<uint8_t> row(code_.row_bytes());
+  const float* centre = &rotated_anchors_[size_t{nodes_.anchor(node)} * header_.options.dimension];
+  code_.Encode(arrival.rotated.data(), centre, place, row.data());
+  return row;
+}
+
+void TreeIndex::PutDelta(uint32_t node, const std::vector<uint8_t>& row, WriteBatch* batch, uint64_t sequence) const {
+  batch->Put(Table::kTree, keys_.Delta(node, sequence), {reinterpret_cast<const char*>(row.data()), row.size()});
+}
+
+void TreeIndex::Repack(uint32_t node, Delta* delta) {
+  delta->packed = delta->sequences.empty()
+                      ? nullptr
+                      : std::make_shared<const std::string>(EncodePosting(
+                            code_, nodes_.anchor(node), delta->rows.data(), delta->sequences.size()));
+}
+
+void TreeIndex::PublishDelta(uint32_t node, uint64_t sequence, const std::vector<uint8_t>& row) {
+  Delta& delta = deltas_[node];
+  delta.sequences.push_back(sequence);
+  delta.rows.insert(delta.rows.end(), row.begin(), row.end());
+}
+
+void TreeIndex::PutIds(size_t nodes, size_t groups, WriteBatch* batch) const {
+  std::string ids;
+  storage::AppendKey32(static_cast<uint32_t>(nodes), &ids);
+  storage::AppendKey32(static_cast<uint32_t>(groups), &ids);
+  batch->Put(Table::kTree, keys_.Prefix('i'), ids);
+}
+
+absl::Status TreeIndex::Insert(absl::Span<const Vid> vids, absl::Span<const float> vectors) {
+  const TreeOptions& options = header_.options;
+  RETURN_IF_ERROR(CheckAdd(vids, vectors, options.dimension));
+  std::vector<Arrival> arrivals(vids.size());
+  for (size_t i = 0; i < vids.size(); ++i) {
+    const absl::Span<const float> vector = vectors.subspan(i * options.dimension, options.dimension);
+    RETURN_IF_ERROR(CheckVector(vector, options.dimension, options.metric));
+    Arrival& arrival = arrivals[i];
+    arrival.vid = vids[i];
+    arrival.vector.resize(options.dimension);
+    arrival.rotated.resize(options.dimension);
+    Canonicalize(vector, options.metric, arrival.vector.data());
+    code_.Rotate(arrival.vector.data(), arrival.rotated.data());
+    absl::ReaderMutexLock lock(&mutex_);
+    ChooseHomes(&arrival);
+  }
+  struct Entry {
+    uint32_t node;
+    uint64_t sequence;
+    std::vector<uint8_t> row;
+  };
+  std::vector<Entry> entries;
+  std::vector<std::pair<uint32_t, std::string>> rows;  // by group, in order of slots
+  absl::MutexLock commit(&commit_mutex_);  // places and homes stay as they are until they are published
+  WriteBatch batch;
+  {
+    // Groups appear when their rows do: until then the last one counts as taking rows, and is not sealed.
+    absl::MutexLock lock(&mutex_);
+    size_t groups = groups_.size();
+    uint32_t group = open_groups_.empty() ? 0 : open_groups_.rbegin()->first;
+    size_t taken = open_groups_.empty() ? kGroupRows : open_groups_.rbegin()->second.size();
+    for (Arrival& arrival : arrivals) {
+      if (!nodes_.IsLeaf(arrival.homes[0]) || !nodes_.IsLeaf(arrival.homes[1])) ChooseHomes(&arrival);  // split meanwhile
+      if (taken == kGroupRows) {
+        group = static_cast<uint32_t>(groups++);
+        taken = 0;
+      }
+      const EntryPlace place{arrival.vid, group, static_cast<uint16_t>(taken)};
+      std::string row(pages_.row_bytes(), '\0');
+      pages_.EncodeRow(arrival.vid, arrival.vector.data(), reinterpret_cast<uint8_t*>(row.data()));
+      batch.Put(Table::kTree, keys_.Of('v', group, static_cast<uint32_t>(taken++)), row);
+      rows.emplace_back(group, std::move(row));
+      for (int copy = 0; copy < (arrival.homes[0] == arrival.homes[1] ? 1 : 2); ++copy) {
+        entries.push_back({arrival.homes[copy], next_sequence_++, EntryFor(arrival, arrival.homes[copy], place)});
+        PutDelta(entries.back().node, entries.back().row, &batch, entries.back().sequence);
+      }
+    }
+    PutIds(postings_.size(), groups, &batch);
+  }
+  const absl::Status written = store_->Write(std::move(batch)).status();
+  absl::MutexLock lock(&mutex_);
+  if (!written.ok()) {
+    // Whether it was written is not known: these slots are not given out again, and their groups stay open.
+    for (const auto& [group, row] : rows) {
+      uncertain_groups_.insert(group);
+      groups_.resize(std::max<size_t>(groups_.size(), group + 1));
+    }
+    open_groups_[static_cast<uint32_t>(groups_.size())];
+    groups_.emplace_back();
+    return written;
+  }
+  for (auto& [group, row] : rows) {
+    groups_.resize(std::max<size_t>(groups_.size(), group + 1));
+    open_groups_[group].push_back(std::move(row));
+  }
+  std::set<uint32_t> changed;
+  for (const Entry& entry : entries) {
+    PublishDelta(entry.node, entry.sequence, entry.row);
+    changed.insert(entry.node);
+  }
+  for (const uint32_t node : changed) Repack(node, &deltas_[node]);
+  return absl::OkStatus();
+}
+
+absl::Status TreeIndex::Remove(absl::Span<const Vid> vids) {
+  absl::MutexLock commit(&commit_mutex_);
+  WriteBatch batch;
+  for (const Vid vid : vids) batch.Put(Table::kTree, keys_.OfVid('x', vid), "");
+  RETURN_IF_ERROR(store_->Write(std::move(batch)).status());
+  absl::MutexLock lock(&mutex_);
+  for (const Vid vid : vids) removed_.Add(vid);
+  return absl::OkStatus();
+}
+
+}  // namespace larder::index
