@@ -46,7 +46,7 @@ class BenchCommands {
   std::vector<BenchCommand> commands_;
 };
 
-void AddIndexCommands(BenchCommands* commands);  // ann, retrieval, codes, kernels
+void AddIndexCommands(BenchCommands* commands);  // ann, retrieval, codes, disk, kernels
 void AddKvCommands(BenchCommands* commands);     // kv-*
 
 }  // namespace larder::tools

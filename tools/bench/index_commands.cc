@@ -2,6 +2,7 @@
 #include "tools/bench/arrivals.h"
 #include "tools/bench/codes.h"
 #include "tools/bench/commands.h"
+#include "tools/bench/disk.h"
 #include "tools/bench/kernels.h"
 #include "tools/bench/retrieval.h"
 #include "tools/bench/work_directory.h"
@@ -78,6 +79,28 @@ void KernelsOptionsOf(CLI::App* app, KernelsOptions* o) {
   app->add_flag("--json", o->json, "One JSON line a kernel");
 }
 
+void DiskOptionsOf(CLI::App* app, DiskOptions* o) {
+  app->add_option("--base", o->base, "Rows to index: .npy (f2, f4), .fvecs or .fbin")->required();
+  app->add_option("--query", o->query, "Queries, likewise")->required();
+  app->add_option("--gt", o->ground_truth, "Row numbers of the true nearest: .npy, .ivecs or .ibin; computed if absent");
+  app->add_option("--metric", o->metric)->check(CLI::IsMember({"cosine", "dot", "l2"}))->capture_default_str();
+  app->add_option("--memory-mb", o->memory_mb, "Of the build")->check(CLI::Range(16, 1'000'000))->capture_default_str();
+  app->add_option("--target-recall", o->target_recall, "Settings")->delimiter(',')->check(CLI::Range(0.01, 0.9999));
+  app->add_option("--postings", o->postings, "To read, with every --candidates, instead of --target-recall")->delimiter(',');
+  app->add_option("--candidates", o->candidates, "To rank exactly")->delimiter(',');
+  app->add_option("--bits", o->bits, "Of the codes; 0 = measured")->check(CLI::Range(0, 8))->capture_default_str();
+  app->add_option("--leaf-entries", o->leaf_entries, "0 = by the dimension")->check(CLI::Range(0, 32'768))->capture_default_str();
+  app->add_option("--copies", o->copies)->check(CLI::Range(1, 2))->capture_default_str();
+  app->add_option("--k", o->k)->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--threads", o->threads, "Of build and of search")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--passes", o->passes, "Search passes; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
+  app->add_option("--limit", o->limit, "Only the first rows; 0 = all")->capture_default_str();
+  app->add_option("--db", o->directory, "Where the index is built; a temporary directory if absent");
+  app->add_flag("--keep", o->keep, "Search the index that --db holds, if there is one");
+  app->add_flag("--json", o->json, "One JSON line a setting; the last line is a summary either way");
+  app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
+}
+
 }  // namespace
 
 void AddIndexCommands(BenchCommands* commands) {
@@ -88,6 +111,8 @@ void AddIndexCommands(BenchCommands* commands) {
   commands->Add("retrieval", "Text in, questions asked: recall, nDCG, MRR", RetrievalOptionsOf,
                 InDirectory<RetrievalOptions, RunRetrieval>);
   commands->Add("codes", "What each code keeps of a data set: bytes, recall, speed", CodesOptionsOf, RunCodes);
+  commands->Add("disk", "An index on disk: recall against reads and queries a second", DiskOptionsOf,
+                InDirectory<DiskOptions, RunDisk>);
   commands->Add("kernels", "Distances from codes: GB/s, beside memory's own", KernelsOptionsOf, RunKernels);
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; ann, codes, kv
-or kv-trace."""
+"""plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; ann, codes, disk,
+kv or kv-trace."""
 import json
 import sys
 
@@ -28,6 +28,18 @@ def draw_ann(pyplot, rows):
         axes.plot([recall for recall, _ in curve], [qps for _, qps in curve], "-o", label=index, markersize=4)
     axes.set(yscale="log", xlabel="recall", ylabel="queries a second")
     axes.legend()
+    return figure
+
+
+def draw_disk(pyplot, rows):
+    rows = sorted(rows, key=lambda r: r["recall"])
+    figure, panels = pyplot.subplots(1, 3, figsize=(16, 5))
+    for axes, keys, label in ((panels[0], ("qps",), "queries a second"), (panels[1], ("p50_us", "p99_us"), "microseconds"),
+                              (panels[2], ("reads_per_query", "postings", "candidates"), "a query")):
+        for key in keys:
+            axes.plot([r["recall"] for r in rows], [r[key] for r in rows], "-o", label=key, markersize=4)
+        axes.set(xlabel="recall", ylabel=label, ylim=(0, None))
+        axes.legend()
     return figure
 
 
@@ -66,7 +78,7 @@ def draw_kv_trace(pyplot, rows):
 
 
 def main():
-    draw = {"ann": draw_ann, "codes": draw_codes, "kv": draw_kv, "kv-trace": draw_kv_trace}
+    draw = {"ann": draw_ann, "codes": draw_codes, "disk": draw_disk, "kv": draw_kv, "kv-trace": draw_kv_trace}
     if len(sys.argv) != 4 or sys.argv[1] not in draw:
         raise SystemExit(__doc__)
     try:
