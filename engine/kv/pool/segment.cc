@@ -27,6 +27,11 @@ absl::Status NoMemory(uint64_t bytes, absl::string_view operation) {
       absl::StrCat("kv segment of ", bytes, " bytes: ", operation, ": ", ::strerror(errno)));
 }
 
+std::byte* MapAnywhere(int fd, uint64_t bytes) {
+  void* const base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  return base == MAP_FAILED ? nullptr : static_cast<std::byte*>(base);
+}
+
 PayloadRange* RangesOf(std::byte* entry) {
   return reinterpret_cast<PayloadRange*>(entry + sizeof(EntryTable));
 }
@@ -48,12 +53,12 @@ absl::StatusOr<std::shared_ptr<Segment>> Segment::CreateWith(uint64_t id, uint64
   storage::Descriptor fd(::memfd_create("larder-kv", MFD_CLOEXEC | MFD_ALLOW_SEALING | flags));
   if (fd.get() < 0) return NoMemory(bytes, "memfd_create");
   if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) return NoMemory(bytes, "ftruncate");
-  std::byte* const base = ReserveAligned(bytes);
+  // A file of huge pages is aligned as it is, and where none are set aside, mapping it fails: often, and not
+  // over a reservation (see MapAligned).
+  std::byte* const base = (flags & MFD_HUGETLB) != 0 ? MapAnywhere(fd.get(), bytes)
+                                                     : MapAligned(fd.get(), bytes, PROT_READ | PROT_WRITE);
   if (base == nullptr) return NoMemory(bytes, "mmap");
   std::shared_ptr<Segment> segment(new Segment(id, bytes, std::move(fd), base));
-  if (::mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, segment->fd(), 0) == MAP_FAILED) {
-    return NoMemory(bytes, "mmap");
-  }
   RETURN_IF_ERROR(segment->Populate(flags != 0));
   auto* const header = new (base) SegmentHeader{};
   header->magic = kSegmentMagic;

@@ -47,7 +47,7 @@ absl::Status CheckHeader(const SegmentHeader& header, uint64_t id, uint64_t byte
 
 }  // namespace
 
-std::byte* ReserveAligned(uint64_t bytes) {
+std::byte* MapAligned(int fd, uint64_t bytes, int protection) {
   void* const raw = ::mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                            -1, 0);
   if (raw == MAP_FAILED) return nullptr;
@@ -58,17 +58,18 @@ std::byte* ReserveAligned(uint64_t bytes) {
   if (begin + bytes + kHugePage > end) {
     ::munmap(reinterpret_cast<void*>(end), begin + bytes + kHugePage - end);
   }
-  return reinterpret_cast<std::byte*>(aligned);
+  auto* const base = reinterpret_cast<std::byte*>(aligned);
+  // MAP_FIXED that fails may have freed the range before, and another thread may have mapped it since: it
+  // is no longer ours to unmap. What is lost then is addresses.
+  return ::mmap(base, bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ? nullptr : base;
 }
 
 absl::StatusOr<std::unique_ptr<SegmentMap>> SegmentMap::Map(int fd, uint64_t id, uint64_t bytes) {
   RETURN_IF_ERROR(CheckFile(fd, id, bytes));
-  std::byte* const base = ReserveAligned(bytes);
-  if (base == nullptr ||
-      ::mmap(base, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
-    const std::string why = ::strerror(errno);
-    if (base != nullptr) ::munmap(base, bytes);
-    return absl::ResourceExhaustedError(absl::StrCat("kv segment ", id, ": cannot map ", bytes, " bytes: ", why));
+  std::byte* const base = MapAligned(fd, bytes, PROT_READ);
+  if (base == nullptr) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("kv segment ", id, ": cannot map ", bytes, " bytes: ", ::strerror(errno)));
   }
   std::unique_ptr<SegmentMap> map(new SegmentMap(base, bytes));
   RETURN_IF_ERROR(CheckHeader(*HeaderOf(map->base_), id, bytes));

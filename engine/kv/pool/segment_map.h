@@ -22,9 +22,9 @@ struct EntryPlace {
   uint64_t length = 0;
 };
 
-// Address space for `bytes`, beginning at a multiple of kHugePage, so that huge pages can be mapped as
-// such. Null if there is none. The caller maps over it.
-std::byte* ReserveAligned(uint64_t bytes);
+// Maps the file at a multiple of kHugePage, so that huge pages can be mapped as such. Null, with errno, if it
+// cannot.
+std::byte* MapAligned(int fd, uint64_t bytes, int protection);
 
 // Thread-safe. Every size that comes from the mapping is checked before it is used.
 class SegmentMap {
