@@ -233,6 +233,7 @@ TEST(HnswIndex, AddSearchRemoveTogether) {
   };
   std::thread writer_a([&] { add(0); }), writer_b([&] { add(kPerThread); });
   std::thread remover([&] {
+    while (!index->Contains(kPerThread)) std::this_thread::yield();  // from then on never nothing at all
     for (Vid vid = 0; vid < kPerThread / 2; ++vid) {
       while (!index->Contains(vid)) std::this_thread::yield();
       index->Remove({vid});
