@@ -15,6 +15,7 @@ constexpr std::pair<const char*, KvSection> kSections[] = {
     {"reorder", MeasureReorder},
     {"disk", MeasureDisk},
     {"local", MeasureLocal},
+    {"codec", MeasureCodecs},
 };
 
 absl::Status CheckNames(const std::vector<std::string>& names) {

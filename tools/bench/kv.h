@@ -21,6 +21,7 @@ struct KvOptions {
   uint32_t chunks = 14, batches = 50, queries = 2;          // of the reorder workload; queries a batch
   double prefill_us_per_token = 60;                         // what a token costs that is not here
   uint32_t passes = 7;                                      // medians
+  std::string keys, values;  // of the codec section: files of f16 [layer][token][head][dim]; "" = random numbers
   bool json = false;
   std::string plot;  // a PNG to write; "" = none
 };
@@ -40,6 +41,7 @@ using KvSection = absl::StatusOr<KvResult> (*)(const KvOptions& options);
 absl::StatusOr<KvResult> MeasureReorder(const KvOptions& options);  // kv_reorder.cc
 absl::StatusOr<KvResult> MeasureDisk(const KvOptions& options);     // kv_disk.cc
 absl::StatusOr<KvResult> MeasureLocal(const KvOptions& options);    // kv_local.cc
+absl::StatusOr<KvResult> MeasureCodecs(const KvOptions& options);   // kv_codec.cc
 
 // Prints a table, or JSON lines; the last line is the summary, with every figure that was measured.
 absl::Status RunKv(const KvOptions& options);

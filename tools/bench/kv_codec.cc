@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "larder/kv_codec.h"
 #include "storage/status_macros.h"
+#include "tools/bench/kv.h"
 
 namespace larder::tools {
 namespace {
@@ -149,20 +150,23 @@ double MeasureMemcpy(const std::vector<std::string>& layers, Pages* pages) {
   return static_cast<double>(at) / (Now() - start) / 1e9;
 }
 
-void Print(const Subject& s, double memcpy_gbs, bool json) {
-  const char* side = s.side == kv::KvSide::kKey ? "K" : "V";
+KvCodecFigures FiguresOf(const Subject& s) {
   const double halves = s.Bytes() * 2 / static_cast<double>(s.shape.ElementBytes());
-  const double ratio = halves / s.PayloadBytes(), decode = Median(s.decode_gbs);
+  return {s.codec,      s.side == kv::KvSide::kKey, halves / s.PayloadBytes(), s.error.max_abs, s.error.rms,
+          s.encode_gbs, Median(s.cached_gbs),       Median(s.decode_gbs)};
+}
+
+void Print(const KvCodecFigures& f, double memcpy_gbs, bool json) {
+  const char* side = f.is_key ? "K" : "V";
   if (!json) {
-    std::printf("%-6s %s %8.2f %10.4f %10.4f %10.2f %10.2f %10.2f %9.2f\n", s.codec.c_str(), side, ratio,
-                s.error.max_abs, s.error.rms, s.encode_gbs, Median(s.cached_gbs), decode, decode / memcpy_gbs);
+    std::printf("%-6s %s %8.2f %10.4f %10.4f %10.2f %10.2f %10.2f %9.2f\n", f.codec.c_str(), side, f.ratio_f16, f.max_abs,
+                f.rms, f.encode_gbs, f.cache_gbs, f.decode_gbs, f.decode_gbs / memcpy_gbs);
     return;
   }
-  const nlohmann::ordered_json line = {{"codec", s.codec},          {"side", side},
-                                       {"ratio_f16", ratio},        {"max_abs", s.error.max_abs},
-                                       {"rms", s.error.rms},        {"encode_gbs", s.encode_gbs},
-                                       {"cache_gbs", Median(s.cached_gbs)}, {"decode_gbs", decode},
-                                       {"memcpy_gbs", memcpy_gbs}};
+  const nlohmann::ordered_json line = {
+      {"codec", f.codec}, {"side", side}, {"ratio_f16", f.ratio_f16}, {"max_abs", f.max_abs}, {"rms", f.rms},
+      {"encode_gbs", f.encode_gbs}, {"cache_gbs", f.cache_gbs}, {"decode_gbs", f.decode_gbs},
+      {"memcpy_gbs", memcpy_gbs}};
   std::printf("%s\n", line.dump().c_str());
 }
 
@@ -191,7 +195,7 @@ absl::StatusOr<kv::KvRope> Rope(const KvCodecOptions& options) {
 
 }  // namespace
 
-absl::Status RunKvCodec(const KvCodecOptions& options) {
+absl::StatusOr<KvCodecResult> MeasureKvCodecs(const KvCodecOptions& options) {
   const KvDtype dtype = options.dtype == "f32" ? KvDtype::kF32 : options.dtype == "f16" ? KvDtype::kF16 : KvDtype::kBf16;
   const kv::KvTensorShape shape{options.tokens, options.heads, options.dim, dtype};
   ASSIGN_OR_RETURN(const Layers layers, LoadLayers(options, shape));
@@ -213,16 +217,45 @@ absl::Status RunKvCodec(const KvCodecOptions& options) {
     tables.push_back(1e6 * (Now() - start));
     for (Subject& subject : subjects) RETURN_IF_ERROR(MeasureDecode(table, &pages, &subject));
   }
-  const double memcpy_gbs = Median(copies);
+  KvCodecResult result{{}, layers.keys.size(), Median(copies), Median(tables)};
+  for (const Subject& subject : subjects) result.codecs.push_back(FiguresOf(subject));
+  return result;
+}
+
+absl::Status RunKvCodec(const KvCodecOptions& options) {
+  ASSIGN_OR_RETURN(const KvCodecResult result, MeasureKvCodecs(options));
   if (!options.json) {
     std::printf("%u tokens x %u heads x %u, %s, %zu layers into pages of %u tokens, one thread; memcpy %.2f GB/s, "
                 "a rope table %.0f us\n%-6s %s %8s %10s %10s %10s %10s %10s %9s\n",
-                shape.tokens, shape.heads, shape.dim, options.dtype.c_str(), layers.keys.size(), kBlockTokens,
-                memcpy_gbs, Median(tables), "codec", " ", "of f16", "max error", "rms", "enc. GB/s", "cache GB/s",
-                "mem. GB/s", "of memcpy");
+                options.tokens, options.heads, options.dim, options.dtype.c_str(), result.layers, kBlockTokens,
+                result.memcpy_gbs, result.rope_table_us, "codec", " ", "of f16", "max error", "rms", "enc. GB/s",
+                "cache GB/s", "mem. GB/s", "of memcpy");
   }
-  for (const Subject& subject : subjects) Print(subject, memcpy_gbs, options.json);
+  for (const KvCodecFigures& figures : result.codecs) Print(figures, result.memcpy_gbs, options.json);
   return absl::OkStatus();
+}
+
+// K and V together, as an entry has them.
+absl::StatusOr<KvResult> MeasureCodecs(const KvOptions& options) {
+  const KvCodecOptions codec{.tokens = options.tokens, .heads = options.heads, .dim = options.dim,
+                             .keys = options.keys, .values = options.values, .layers = options.layers,
+                             .passes = options.passes};
+  ASSIGN_OR_RETURN(const KvCodecResult measured, MeasureKvCodecs(codec));
+  const auto both = [&](absl::string_view name, double KvCodecFigures::*figure) {
+    double inverse = 0;  // equal bytes of K and V: the harmonic mean
+    for (const KvCodecFigures& f : measured.codecs) inverse += f.codec == name ? 1 / (f.*figure) : 0;
+    return 2 / inverse;
+  };
+  const std::string of = options.keys.empty() ? " of random numbers" : " of the tensors given";
+  KvResult result;
+  result.figures = {
+      {"int4_ratio", both("int4", &KvCodecFigures::ratio_f16), "f16 bytes / int4 bytes, K and V" + of},
+      {"mixed_ratio", both("mixed", &KvCodecFigures::ratio_f16), "likewise, 4 and 2 bits"},
+      {"decode_gb_s", both("int4", &KvCodecFigures::decode_gbs), "GB/s of f16 out of int4 into pages in memory, one core"},
+      {"decode_cached_gb_s", both("int4", &KvCodecFigures::cache_gbs), "likewise, a layer from cache to cache"},
+      {"decode_ratio_memcpy", both("int4", &KvCodecFigures::decode_gbs) / measured.memcpy_gbs, "decode_gb_s / memcpy's"},
+  };
+  return result;
 }
 
 }  // namespace larder::tools

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace larder::tools {
 
@@ -19,6 +20,21 @@ struct KvCodecOptions {
   uint32_t passes = 5;            // over all codecs in turn; the median counts
   bool json = false;
 };
+
+// One codec on one side (K or V).
+struct KvCodecFigures {
+  std::string codec;
+  bool is_key = false;
+  double ratio_f16 = 0;                   // f16 bytes / payload bytes
+  double max_abs = 0, rms = 0;            // of the declared error
+  double encode_gbs = 0, cache_gbs = 0, decode_gbs = 0;  // of the tensor; cache to cache, and all layers into memory
+};
+struct KvCodecResult {
+  std::vector<KvCodecFigures> codecs;
+  size_t layers = 0;
+  double memcpy_gbs = 0, rope_table_us = 0;
+};
+absl::StatusOr<KvCodecResult> MeasureKvCodecs(const KvCodecOptions& options);
 
 absl::Status RunKvCodec(const KvCodecOptions& options);
 

@@ -9,7 +9,7 @@ namespace larder::tools {
 namespace {
 
 void KvOptionsOf(CLI::App* app, KvOptions* o) {
-  app->add_option("--sections", o->sections, "reorder, disk, local; all if absent")->delimiter(',');
+  app->add_option("--sections", o->sections, "reorder, disk, local, codec; all if absent")->delimiter(',');
   app->add_option("--codec", o->codec)->check(CLI::IsMember({"raw", "int8", "int4", "mixed"}))->capture_default_str();
   app->add_option("--tokens", o->tokens, "Of a chunk")->check(CLI::Range(1, 65'536))->capture_default_str();
   app->add_option("--layers", o->layers)->check(CLI::Range(1, 1'024))->capture_default_str();
@@ -20,6 +20,8 @@ void KvOptionsOf(CLI::App* app, KvOptions* o) {
   app->add_option("--queries", o->queries, "A batch; their median counts")->check(CLI::Range(1, 10'000))->capture_default_str();
   app->add_option("--prefill-us", o->prefill_us_per_token, "What computing a token costs")->capture_default_str();
   app->add_option("--passes", o->passes, "Over the disk; the median counts")->check(CLI::Range(1, 1'000))->capture_default_str();
+  app->add_option("--keys", o->keys, "For codec: file of f16 [layer][token][head][dim]; random numbers if absent");
+  app->add_option("--values", o->values, "Likewise");
   app->add_option("--db", o->directory, "Where databases are made; a temporary directory if absent");
   app->add_flag("--json", o->json, "JSON lines, the last a summary");
   app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
@@ -61,7 +63,7 @@ void KvTraceOptionsOf(CLI::App* app, KvTraceOptions* o) {
 }  // namespace
 
 void AddKvCommands(BenchCommands* commands) {
-  commands->Add("kv", "The store of KV caches: chunks in new orders, entries from disk beside the bare disk", KvOptionsOf,
+  commands->Add("kv", "The store of KV caches: new orders, disk and shared memory beside the bare ones, codecs", KvOptionsOf,
                 InDirectory<KvOptions, RunKv>);
   commands->Add("kv-codec", "KV payloads: size, error, GB/s into pages beside memcpy", KvCodecOptionsOf, RunKvCodec);
   commands->Add("kv-local", "KV in shared memory: another process's reads beside memcpy, lookups over the socket",
