@@ -4,6 +4,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -66,14 +70,13 @@ std::string Saved(const IndexOptions& options, size_t rows) {
     if (!index->Add({rows + twin}, {vectors.data(), options.dimension}).ok()) Fail("a seed cannot be built");
   }
   for (Vid vid = 0; vid < rows; vid += 9) index->Remove({vid});
-  const std::string path = absl::StrCat("/tmp/larder_fuzz_seed_", getpid());
+  std::string folder = std::filesystem::temp_directory_path() / "larder-fuzz-XXXXXX";
+  if (mkdtemp(folder.data()) == nullptr) Fail("no temporary folder");
+  const std::string path = folder + "/seed";
   if (!index->Save(path, "tag").ok()) Fail("a seed cannot be saved");
-  std::string bytes;
-  if (FILE* file = std::fopen(path.c_str(), "rb"); file != nullptr) {
-    for (int c; (c = std::fgetc(file)) != EOF;) bytes.push_back(static_cast<char>(c));
-    std::fclose(file);
-  }
-  unlink(path.c_str());
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  std::filesystem::remove_all(folder);
   return bytes;
 }
 
