@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/kv/kv_entry.h"
 #include "engine/kv/kv_read.h"
+#include "engine/kv/kv_summary.h"
 #include "engine/kv/kv_tier.h"
 #include "storage/status_macros.h"
 
@@ -50,8 +51,12 @@ using storage::ExtentPointer;
 
 constexpr int kAttempts = 4;
 
-// What a node saves is its prefill, which grows with the tokens.
-double SavedSeconds(const EntryHeader& header) { return static_cast<double>(header.token_count); }
+// Of prefill, at each hit: the disk tier knows it, unless its directory is still being filled.
+double SavedSeconds(const KvContext& context, const std::string& entry_key, const EntryHeader& header,
+                    size_t layers) {
+  const auto known = context.tier->directory().Find(HashOf(entry_key));
+  return known.has_value() ? known->saved_seconds : EstimateSeconds(header.token_count, layers);
+}
 
 // The same bytes, wherever they lie: garbage collection may have moved them.
 bool SameContents(const std::vector<ExtentPointer>& a, const std::vector<ExtentPointer>& b) {
@@ -85,7 +90,8 @@ absl::StatusOr<PoolFill> ReserveFor(KvContext* context, const std::string& entry
   std::vector<uint64_t> lengths;
   lengths.reserve(pointers.size());
   for (const ExtentPointer& pointer : pointers) lengths.push_back(pointer.length);
-  return context->pool->Reserve(entry_key, header, lengths, SavedSeconds(header));
+  const double seconds = SavedSeconds(*context, entry_key, header, pointers.size() / 2);
+  return context->pool->Reserve(entry_key, header, lengths, seconds);
 }
 
 }  // namespace

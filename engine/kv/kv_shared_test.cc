@@ -60,6 +60,21 @@ TEST(KvAcquire, APutIsInSharedMemoryWhenItIsCommitted) {
   EXPECT_EQ(db.impl().pool()->Stats().misses, 0u);
 }
 
+TEST(KvAcquire, WhatSavesMostSecondsStaysInSharedMemory) {
+  TestDatabase db(1 << 20, 4 << 20);
+  for (int seed = 1; seed <= 400; ++seed) {
+    const auto handle = db.kv().PutBegin(
+        {.key = db.Key(seed), .owners = {}, .compute_seconds = seed == 1 ? 5 : 0.001});
+    ASSERT_TRUE(handle.ok()) << handle.status();
+    ASSERT_TRUE(db.PutLayers(*handle, db.Key(seed), seed).ok());
+    ASSERT_TRUE(db.kv().PutCommit(*handle).ok());
+  }
+  const auto there = [&](int seed) { return db.impl().pool()->Contains(*EntryKey(db.Key(seed))); };
+  EXPECT_GT(db.impl().pool()->Stats().evictions, 100u);
+  EXPECT_TRUE(there(1)) << "as many tokens as the others, and worth 5,000 of them";
+  EXPECT_FALSE(there(2));
+}
+
 TEST(KvAcquire, AViewLiesInTheMappingAndCannotBeWrittenTo) {
   TestDatabase db(1 << 20, kPoolBytes);
   const KvKey key = db.Key(1);

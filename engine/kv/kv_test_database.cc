@@ -8,7 +8,6 @@
 #include "absl/time/clock.h"
 #include "engine/kv/kv_entry.h"
 #include "engine/kv/kv_keys.h"
-#include "engine/kv/pool/lru_for_test.h"
 #include "storage/coding.h"
 #include "storage/extent_format.h"
 #include "storage/status_macros.h"
@@ -86,8 +85,7 @@ void TestDatabase::Open() {
   };
   std::shared_ptr<KvPool> pool;
   if (pool_bytes_ > 0) {
-    pool = Must(KvPool::Create(
-        {.bytes = pool_bytes_, .clock = clock, .policy = [] { return std::make_unique<LruForTest>(); }}));
+    pool = Must(KvPool::Create({.bytes = pool_bytes_, .clock = clock}));
   }
   kv_ = std::make_unique<KvCache>(
       std::make_unique<KvCacheImpl>(store_.get(), extents_.get(), clock, resolve, std::move(pool), options_));
