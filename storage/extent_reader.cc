@@ -18,7 +18,7 @@ namespace {
 // large enough that one read's overhead does not show.
 constexpr uint32_t kSlotBytes = 64 << 10;
 
-// A stream's first extents come before the device is full: 512 KiB.
+// What is in flight of a stream until its first extent is there (kFirstSoon): 512 KiB.
 constexpr size_t kFirstPieces = 8;
 
 absl::Status OutOfBounds(const ExtentPointer& pointer, absl::string_view why) {
@@ -77,8 +77,9 @@ std::vector<absl::StatusOr<std::string>> ExtentReader::Read(absl::Span<const Ext
   return results;
 }
 
-void ExtentReader::Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink) {
-  ReadAll(pointers, sink, Padding::kIgnore, kFirstPieces);
+void ExtentReader::Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink,
+                          ExtentStore::Start start) {
+  ReadAll(pointers, sink, Padding::kIgnore, start == ExtentStore::Start::kFirstSoon ? kFirstPieces : SIZE_MAX);
 }
 
 void ExtentReader::ReadAll(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink, Padding padding,

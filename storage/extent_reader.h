@@ -35,7 +35,7 @@ class ExtentReader {
   std::vector<absl::StatusOr<std::string>> Read(absl::Span<const ExtentPointer> pointers,
                                                 Padding padding = Padding::kIgnore);
   // As ExtentStore::Stream.
-  void Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink);
+  void Stream(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink, ExtentStore::Start start);
 
  private:
   void ReadAll(absl::Span<const ExtentPointer> pointers, ExtentStore::Sink sink, Padding padding,

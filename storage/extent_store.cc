@@ -90,8 +90,8 @@ std::vector<absl::StatusOr<std::string>> ExtentStoreImpl::Read(
   return reader_.Read(pointers);
 }
 
-void ExtentStoreImpl::Stream(absl::Span<const ExtentPointer> pointers, Sink sink) const {
-  reader_.Stream(pointers, sink);
+void ExtentStoreImpl::Stream(absl::Span<const ExtentPointer> pointers, Sink sink, Start start) const {
+  reader_.Stream(pointers, sink, start);
 }
 
 absl::StatusOr<uint64_t> ExtentStoreImpl::CollectGarbage(const Relocate& relocate) {

@@ -84,7 +84,11 @@ class ExtentStore {
   // it are in flight; false ends it. A reader that may be slow to take them should take them aside: one
   // of the store's few queues is held until the last is taken.
   using Sink = absl::FunctionRef<bool(size_t index, absl::StatusOr<std::string> payload)>;
-  virtual void Stream(absl::Span<const ExtentPointer> pointers, Sink sink) const = 0;
+  // kFirstSoon: few reads are in flight until the first payload is there, so that it need not share the
+  // device with all the others.
+  enum class Start { kAllAtOnce, kFirstSoon };
+  virtual void Stream(absl::Span<const ExtentPointer> pointers, Sink sink,
+                      Start start = Start::kAllAtOnce) const = 0;
 
   // Copies live extents out of files that are less than half live and deletes those files.
   // `relocate` must patch, in `batch`, the record of `owner`: it holds `from` and shall hold `to`;

@@ -40,7 +40,7 @@ class ExtentStoreImpl final : public ExtentStore {
   void Release(const ExtentPointer& pointer, WriteBatch* batch) override;
   void Forget(const ExtentPointer& pointer) override;
   std::vector<absl::StatusOr<std::string>> Read(absl::Span<const ExtentPointer> pointers) const override;
-  void Stream(absl::Span<const ExtentPointer> pointers, Sink sink) const override;
+  void Stream(absl::Span<const ExtentPointer> pointers, Sink sink, Start start) const override;
   absl::StatusOr<uint64_t> CollectGarbage(const Relocate& relocate) override;
   absl::StatusOr<uint64_t> Verify(std::vector<std::string>* problems) const override;
   absl::Status LinkInto(absl::string_view target) const override;

@@ -58,7 +58,9 @@ void ReadAhead::ReadSome() {
     ++read_;
     return !stopping_ && ready_bytes_ < max_bytes_;
   };
-  extents_->Stream(absl::MakeConstSpan(pointers_).subspan(read_), lay_up);
+  using Start = storage::ExtentStore::Start;
+  const Start start = read_ == 0 ? Start::kFirstSoon : Start::kAllAtOnce;
+  extents_->Stream(absl::MakeConstSpan(pointers_).subspan(read_), lay_up, start);
 }
 
 }  // namespace larder::kv
