@@ -2,7 +2,7 @@
 
     python -m larder.quality --text .larder/manpages
     python -m larder.quality --text corpus.jsonl --codecs raw,int4 --json quality.jsonl --plot quality.png
-    python -m larder.quality --text .larder/manpages --dump kv.safetensors
+    python -m larder.quality --text .larder/manpages --dump kv
 
 Each prompt is a preamble and chunks of different documents; after them comes what follows the last chunk in its
 document, and every distribution there is compared with that of a full prefill (KL in nats, mean; how often the
@@ -51,7 +51,8 @@ def parser():
     out.add_argument("--threads", type=int, default=1, help="of matrix products (default 1)")
     out.add_argument("--json", metavar="FILE", help="append a line a codec")
     out.add_argument("--plot", metavar="FILE", help="a picture; needs matplotlib")
-    out.add_argument("--dump", metavar="FILE", help="write the first prompt's K and V as safetensors, and end")
+    out.add_argument("--dump", metavar="PREFIX", help="write the first chunk's K and V to PREFIX.k.f16 and "
+                     "PREFIX.v.f16, [layer][token][head][dim], as larder-bench kv reads them, and end")
     return out
 
 
@@ -197,11 +198,10 @@ def plot(path, figures):
 
 
 def dump(path, prompt):
-    from safetensors.numpy import save_file
-    tensors = {f"chunks.{i}.layers.{layer}.{side}": np.ascontiguousarray(tensor[layer])
-               for i, pair in enumerate(prompt.entries) for side, tensor in zip("kv", pair)
-               for layer in range(len(tensor))}
-    save_file(tensors, path, {"layout": "[token][kv_head][head_dim], K before RoPE (interleaved, theta 100000)"})
+    """Of the first chunk of a document; K before RoPE."""
+    for side, tensors in zip("kv", prompt.entries[1]):
+        np.ascontiguousarray(tensors).tofile(f"{path}.{side}.f16")
+        print(f"{path}.{side}.f16: {len(tensors)} layers, {' x '.join(map(str, tensors.shape[1:]))}")
 
 
 def main():

@@ -3,6 +3,9 @@
 
     client/python/tests/codec_test.py LARDERD [unittest options]      LARDER_KV_LIBRARY names the library
 """
+import os
+import tempfile
+import types
 import unittest
 
 import support  # first: it finds numpy and the stubs
@@ -10,7 +13,7 @@ import numpy as np
 
 import codec_oracle
 import larder
-from larder import kv_codec
+from larder import kv_codec, quality
 
 CODED = kv_codec.CODECS[1:]
 if kv_codec.names() != kv_codec.CODECS:
@@ -71,6 +74,15 @@ class CodecTest(unittest.TestCase):
             kv_codec.decode("int4", "k", kv_codec.encode("int4", "v", given), given.shape, given.dtype)
         with self.assertRaisesRegex(larder.InvalidArgument, "int5"):
             kv_codec.encode("int5", "k", given)
+
+    def test_quality_dumps_what_the_benchmark_reads(self):
+        k, v = (np.stack([tensor((6, 3, 8), np.float16, seed) for seed in seeds]) for seeds in ((1, 2), (3, 4)))
+        prompt = types.SimpleNamespace(entries=[(k[:, :1], v[:, :1]), (k[:, 1:], v[:, 1:])])  # of one cache
+        with tempfile.TemporaryDirectory() as folder:
+            quality.dump(os.path.join(folder, "kv"), prompt)
+            for side, expected in (("k", k), ("v", v)):
+                with open(os.path.join(folder, f"kv.{side}.f16"), "rb") as file:
+                    self.assertEqual(file.read(), expected[:, 1:].tobytes())  # [layer][token][head][dim]
 
 
 if __name__ == "__main__":
