@@ -171,7 +171,8 @@ absl::StatusOr<KvPutHandle> KvPutter::Begin(const KvPutRequest& request) {
                    LayerEncoder::Make(*subject.profile, subject.header.token_count, request.rotated_from));
   subject.header.rotated_from = subject.encoder.kept_rotated();
   ExpireIdle();
-  const auto session = std::make_shared<PutSession>(std::move(subject), context_.extents, context_.clock());
+  const auto session = std::make_shared<PutSession>(std::move(subject), context_.extents, context_.clock(),
+                                                    context_.pool == nullptr ? nullptr : &copies_);
   ASSIGN_OR_RETURN(const KvPutHandle handle, Admit(session));
   // Looked up only now that no other producer can commit it: what is absent stays absent.
   const auto there = HasEntry(*context_.store, session->subject().entry_key, session->subject().header);
@@ -239,12 +240,17 @@ absl::Status KvPutter::Abort(KvPutHandle handle) {
 absl::Status KvPutter::Commit(KvPutHandle handle) {
   ASSIGN_OR_RETURN(const SessionPtr session, Find(handle));
   ASSIGN_OR_RETURN(PutExtents put, session->BeginCommit());
+  const std::vector<EntryLayer> layers = put.layers;
   const absl::Status status = WriteEntry(&context_, session->subject(), std::move(put));
+  if (status.ok() && context_.pool != nullptr) {  // who put it will read it soon
+    const SessionSubject& subject = session->subject();
+    const std::vector<std::string> payloads = session->TakeCopy();
+    (payloads.empty() ? Promote(&context_, subject.entry_key, subject.header)
+                      : Share(&context_, subject.entry_key, {subject.header, layers, {}}, payloads))
+        .IgnoreError();
+  }
   session->EndCommit(status.ok());
   Remove(handle, session.get());
-  if (status.ok() && context_.pool != nullptr) {  // who put it will read it soon
-    Promote(&context_, session->subject().entry_key, session->subject().header).IgnoreError();
-  }
   return status;
 }
 

@@ -24,6 +24,7 @@ namespace larder::kv {
 
 inline constexpr size_t kMaxSessions = 1'024;
 inline constexpr size_t kMaxOwners = 1'024;  // of one call
+inline constexpr uint64_t kPutCopyBytes = 256 << 20;  // of payloads that open puts keep for shared memory
 inline constexpr absl::Duration kSessionIdle = absl::Minutes(10);
 
 // The layers' bytes go to the extent store as they come; a session holds only pointers. Sessions that
@@ -54,6 +55,7 @@ class KvPutter {
   void Remove(KvPutHandle handle, PutSession* session);
 
   KvContext& context_;
+  PutCopyBudget copies_{kPutCopyBytes};
   absl::Mutex mu_;
   absl::flat_hash_map<KvPutHandle, SessionPtr> sessions_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_set<std::string> producers_ ABSL_GUARDED_BY(mu_);  // entry keys of sessions_

@@ -15,9 +15,10 @@ constexpr const char* kDtypes[] = {"f32", "f16", "bf16"};
 
 }  // namespace
 
-PutSession::PutSession(SessionSubject subject, storage::ExtentStore* extents, absl::Time now)
+PutSession::PutSession(SessionSubject subject, storage::ExtentStore* extents, absl::Time now, PutCopyBudget* budget)
     : subject_(std::move(subject)),
       extents_(extents),
+      copy_(budget, 2 * subject_.profile->layers),
       last_used_(now),
       slots_(subject_.profile->layers, Slot::kEmpty),
       extents_put_{.layers = std::vector<EntryLayer>(subject_.profile->layers), .sidecars = {}} {}
@@ -123,32 +124,33 @@ absl::Status PutSession::Fill(uint32_t layer, const absl::StatusOr<EntryLayer>& 
   return absl::OkStatus();
 }
 
-absl::StatusOr<storage::ExtentPointer> PutSession::AppendOne(KvSide side, absl::string_view tensor) {
+absl::StatusOr<absl::string_view> PutSession::Encode(KvSide side, absl::string_view tensor, std::string* buffer) {
   std::shared_ptr<const std::vector<float>> saliency;
   {
     absl::MutexLock lock(&mu_);
     saliency = saliency_;
   }
-  std::string buffer;
-  ASSIGN_OR_RETURN(
-      const absl::string_view payload,
-      subject_.encoder.Encode(side, tensor, saliency ? *saliency : absl::Span<const float>(), &buffer));
-  return extents_->Append(payload);
+  return subject_.encoder.Encode(side, tensor, saliency ? *saliency : absl::Span<const float>(), buffer);
 }
 
 absl::StatusOr<EntryLayer> PutSession::AppendBoth(uint32_t layer, absl::string_view k, absl::string_view v) {
-  const auto describe = [&](const char* part, const absl::Status& status) {
-    return absl::Status(status.code(), absl::StrCat(EntryName(subject_.entry_key), ": layer ", layer, part,
-                                                    status.message()));
-  };
-  const auto k_appended = AppendOne(KvSide::kKey, k);
-  if (!k_appended.ok()) return describe(" K: ", k_appended.status());
-  const auto v_appended = AppendOne(KvSide::kValue, v);
-  if (!v_appended.ok()) {
-    extents_->Forget(*k_appended);
-    return describe(" V: ", v_appended.status());
+  storage::ExtentPointer appended[2];
+  absl::string_view payloads[2];
+  std::string buffers[2];
+  for (const int side : {0, 1}) {
+    const auto append = [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(payloads[side], Encode(static_cast<KvSide>(side), side == 0 ? k : v, &buffers[side]));
+      ASSIGN_OR_RETURN(appended[side], extents_->Append(payloads[side]));
+      return absl::OkStatus();
+    };
+    const absl::Status status = append();
+    if (status.ok()) continue;
+    if (side == 1) extents_->Forget(appended[0]);
+    return absl::Status(status.code(), absl::StrCat(EntryName(subject_.entry_key), ": layer ", layer,
+                                                    side == 0 ? " K: " : " V: ", status.message()));
   }
-  return EntryLayer{*k_appended, *v_appended};
+  for (const int side : {0, 1}) copy_.Keep(2 * layer + static_cast<size_t>(side), payloads[side]);
+  return EntryLayer{appended[0], appended[1]};
 }
 
 void PutSession::Forget(const EntryLayer& layer) {
@@ -173,6 +175,7 @@ absl::StatusOr<PutExtents> PutSession::BeginCommit() {
 void PutSession::EndCommit(bool committed) {
   absl::MutexLock lock(&mu_);
   state_ = State::kClosed;
+  copy_.Drop();
   if (!committed) ForgetAll();
 }
 
@@ -198,6 +201,7 @@ bool PutSession::CloseLocked() {
   if (state_ == State::kCommitting) return false;
   if (state_ == State::kClosed) return true;
   state_ = State::kClosed;
+  copy_.Drop();
   ForgetAll();
   return true;
 }

@@ -16,6 +16,7 @@
 #include "engine/kv/kv_context.h"
 #include "engine/kv/kv_entry.h"
 #include "engine/kv/kv_payload.h"
+#include "engine/kv/kv_put_copy.h"
 #include "storage/extent_store.h"
 
 namespace larder::kv {
@@ -47,7 +48,9 @@ inline constexpr uint64_t kMaxSidecarBytes = 64 << 20;
 // ends committed. Thread-safe.
 class PutSession {
  public:
-  PutSession(SessionSubject subject, storage::ExtentStore* extents, absl::Time now);
+  // `budget`: for a copy of the payloads; null = no copy.
+  PutSession(SessionSubject subject, storage::ExtentStore* extents, absl::Time now,
+             PutCopyBudget* budget = nullptr);
   ~PutSession() { Close(); }
 
   const SessionSubject& subject() const { return subject_; }
@@ -62,6 +65,8 @@ class PutSession {
   // All that was put, if no layer is missing; from then on the session takes no layer and is neither idle nor
   // aborted until EndCommit, which ends it. FailedPrecondition naming what is missing.
   absl::StatusOr<PutExtents> BeginCommit();
+  // The payloads [layer][K|V] of what BeginCommit gave, or none if they were not kept.
+  std::vector<std::string> TakeCopy() { return copy_.Take(); }
   // Forgets what was appended unless it has an owner now.
   void EndCommit(bool committed);
 
@@ -77,7 +82,7 @@ class PutSession {
   absl::Status Claim(uint32_t layer, absl::Time now);
   absl::Status Fill(uint32_t layer, const absl::StatusOr<EntryLayer>& appended, absl::Time now);
   absl::StatusOr<EntryLayer> AppendBoth(uint32_t layer, absl::string_view k, absl::string_view v);
-  absl::StatusOr<storage::ExtentPointer> AppendOne(KvSide side, absl::string_view tensor);
+  absl::StatusOr<absl::string_view> Encode(KvSide side, absl::string_view tensor, std::string* buffer);
   absl::Status CheckSidecar(KvSidecarKind kind, absl::string_view bytes) const;
   void Forget(const EntryLayer& layer);
   void ForgetAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -86,6 +91,7 @@ class PutSession {
 
   const SessionSubject subject_;
   storage::ExtentStore* const extents_;
+  PutCopy copy_;
   mutable absl::Mutex mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kOpen;
   absl::Time last_used_ ABSL_GUARDED_BY(mu_);

@@ -119,6 +119,17 @@ absl::Status Promote(KvContext* context, const std::string& entry_key, const Ent
   return PublishIfCurrent(context, entry_key, expected, pointers, std::move(fill));
 }
 
+absl::Status Share(KvContext* context, const std::string& entry_key, const Entry& entry,
+                   absl::Span<const std::string> payloads) {
+  const std::vector<ExtentPointer> pointers = LayersOf(entry).pointers;
+  EntryHeader header = entry.header;
+  header.bytes = 0;
+  for (const ExtentPointer& pointer : pointers) header.bytes += pointer.length;
+  ASSIGN_OR_RETURN(PoolFill fill, ReserveFor(context, entry_key, header, pointers));
+  for (size_t i = 0; i < payloads.size(); ++i) fill.Write(static_cast<uint32_t>(i), payloads[i]);
+  return PublishIfCurrent(context, entry_key, entry.header, pointers, std::move(fill));
+}
+
 absl::StatusOr<PoolGrant> AcquireGrant(KvContext* context, ClientId client, const KvKey& key) {
   RETURN_IF_ERROR(CheckPool(*context));
   ASSIGN_OR_RETURN(const std::string entry_key, EntryKey(key));

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "engine/kv/kv_context.h"
 #include "engine/kv/kv_entry.h"
 #include "engine/kv/pool/kv_pool.h"
@@ -23,6 +24,10 @@ absl::Status CheckPool(const KvContext& context);
 // Nothing is published of an entry that was deleted or replaced meanwhile. NotFound on a miss, DataLoss
 // for one that is damaged, ResourceExhausted if there is no room.
 absl::Status Promote(KvContext* context, const std::string& entry_key, const EntryHeader& expected);
+
+// Likewise, from the payloads [layer][K|V] of the entry, which was just committed.
+absl::Status Share(KvContext* context, const std::string& entry_key, const Entry& entry,
+                   absl::Span<const std::string> payloads);
 
 // A lease on the entry, which is promoted first if it has to be.
 absl::StatusOr<PoolGrant> AcquireGrant(KvContext* context, ClientId client, const KvKey& key);

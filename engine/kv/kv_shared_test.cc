@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/time/clock.h"
 #include "engine/kv/kv_test_database.h"
 
 namespace larder::kv {
@@ -58,6 +59,22 @@ TEST(KvAcquire, APutIsInSharedMemoryWhenItIsCommitted) {
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_EQ(ViewDifference(*view, 1), "");
   EXPECT_EQ(db.impl().pool()->Stats().misses, 0u);
+}
+
+TEST(KvAcquire, APutIsNotReadBack) {
+  TestDatabase db(1 << 20, kPoolBytes);
+  ASSERT_TRUE(db.Put(db.Key(1), 1).ok());
+  storage::ExtentPointer next = db.Record(db.Key(1))->layers[2].v;
+  next.offset += 4'096;  // where the next payload goes
+  const auto handle = db.kv().PutBegin({db.Key(2), {}});
+  ASSERT_TRUE(handle.ok()) << handle.status();
+  ASSERT_TRUE(db.PutLayers(*handle, db.Key(2), 2).ok());
+  ASSERT_TRUE(db.extents().Sync().ok());
+  db.Damage(next);
+  ASSERT_TRUE(db.kv().PutCommit(*handle).ok());
+  ASSERT_EQ(db.Record(db.Key(2))->layers[0].k.offset, next.offset);
+  EXPECT_EQ(db.kv().Lookup({{db.Key(2)}})->front().bytes, 3'072u);
+  EXPECT_EQ(ViewDifference(*AcquireOne(db, db.Key(2)), 2), "");
 }
 
 TEST(KvAcquire, WhatSavesMostSecondsStaysInSharedMemory) {
@@ -230,6 +247,7 @@ TEST(KvAcquire, DeletionsAndPromotionsDoNotCross) {
   for (int i = 0; i < 2; ++i) readers.emplace_back(read);
   for (int i = 1; i <= 150; ++i) {
     ASSERT_TRUE(db.Put(key, i).ok());
+    if (i % 2 == 0) absl::SleepFor(absl::Microseconds(200));  // time to be seen
     if (i % 3 == 0) db.impl().pool()->Drop(*EntryKey("", key.profile_id, key.tokens));  // as if evicted
     ASSERT_TRUE(*db.kv().Delete(key));
     version = i;
