@@ -86,7 +86,7 @@ class CollectionImpl {
                             storage::WriteBatch* batch, uint64_t* version) const;
   absl::Status AppendRemoval(absl::string_view tenant, absl::string_view id, const DocumentRecord& record,
                              storage::WriteBatch* batch) const;
-  absl::Status ApplyUpsert(const PreparedDocument& document, uint64_t first_vid);
+  absl::Status ApplyUpserts(absl::Span<PreparedDocument* const> run, uint64_t first_vid, uint64_t chunks);
   void ApplyRemoval(absl::Span<const uint64_t> vids);
 
   absl::StatusOr<DocumentRecord> ReadDocument(absl::string_view tenant, absl::string_view id) const;

@@ -55,7 +55,8 @@ std::string GenerationPath(const std::string& root, uint64_t number) {
 CollectionImpl::CollectionImpl(CollectionRecord record, DatabaseServices* services)
     : record_(std::move(record)), services_(services), vids_(record_.id, services->store.get()) {
   for (size_t i = 0; i < record_.options.spaces.size(); ++i) {
-    spaces_.push_back(std::make_unique<VectorSpace>(record_.id, static_cast<uint16_t>(i), record_.options.spaces[i]));
+    spaces_.push_back(std::make_unique<VectorSpace>(record_.id, static_cast<uint16_t>(i), record_.options.spaces[i],
+                                                    services->build_threads.get()));
   }
 }
 

@@ -130,11 +130,7 @@ absl::Status CollectionImpl::WriteRun(absl::Span<PreparedDocument* const> run, b
   ASSIGN_OR_RETURN(const KvDropGuard kv, services_->kv->DropChunks(record_.id, removed, &batch));
   RETURN_IF_ERROR(services_->store->Write(std::move(batch), sync).status());
 
-  vid = first_vid;
-  for (const PreparedDocument* document : run) {
-    RETURN_IF_ERROR(ApplyUpsert(*document, vid));
-    vid += document->chunks.size();
-  }
+  RETURN_IF_ERROR(ApplyUpserts(run, first_vid, chunks));
   ApplyRemoval(removed);
   changes_.fetch_add(chunks + removed.size(), std::memory_order_relaxed);
   return absl::OkStatus();
@@ -202,13 +198,25 @@ absl::Status CollectionImpl::AppendRemoval(absl::string_view tenant, absl::strin
   return absl::OkStatus();
 }
 
-absl::Status CollectionImpl::ApplyUpsert(const PreparedDocument& document, uint64_t first_vid) {
-  const std::vector<uint64_t> vids = VidRange(first_vid, document.chunks.size());
-  directory_.AddDocument(document.source->tenant, document.source->id, vids);
-  for (const auto& space : spaces_) {
-    RETURN_IF_ERROR(space->Add(vids, document.vectors[space->number()]));
+// The directory first: who finds a vid in an index finds its document.
+absl::Status CollectionImpl::ApplyUpserts(absl::Span<PreparedDocument* const> run, uint64_t first_vid,
+                                          uint64_t chunks) {
+  const std::vector<uint64_t> vids = VidRange(first_vid, chunks);
+  absl::Span<const uint64_t> left = vids;
+  for (const PreparedDocument* document : run) {
+    directory_.AddDocument(document->source->tenant, document->source->id, left.first(document->chunks.size()));
+    left.remove_prefix(document->chunks.size());
   }
-  NoteExpiry(document.source->expires_at_ms);
+  std::vector<float> rows;
+  for (const auto& space : spaces_) {
+    rows.clear();
+    for (const PreparedDocument* document : run) {
+      const std::vector<float>& vectors = document->vectors[space->number()];
+      rows.insert(rows.end(), vectors.begin(), vectors.end());
+    }
+    RETURN_IF_ERROR(space->Add(vids, rows));
+  }
+  for (const PreparedDocument* document : run) NoteExpiry(document->source->expires_at_ms);
   return absl::OkStatus();
 }
 

@@ -66,6 +66,7 @@ absl::Status DatabaseImpl::OpenStorage(absl::string_view path) {
   store.write_buffer_bytes = options_.write_buffer_bytes;
   services_.path = std::string(path);
   services_.clock = options_.clock;
+  services_.build_threads = std::make_unique<BuildThreads>(options_.index_threads);
   ASSIGN_OR_RETURN(services_.store, storage::Store::Open(path, store));
   if (options_.accept_data_loss) {
     // The indexes may know of commits that the store has lost.

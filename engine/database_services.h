@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/build_threads.h"
 #include "engine/embedder.h"
 #include "engine/kv/kv_cache_impl.h"
 #include "engine/records.h"
@@ -21,6 +22,7 @@ struct DatabaseServices {
   std::unique_ptr<storage::Store> store;
   std::unique_ptr<storage::ExtentStore> extents;
   KvCacheImpl* kv = nullptr;
+  std::unique_ptr<BuildThreads> build_threads;
   std::function<absl::Time()> clock;
   // The collection's embedder, loaded at first use and shared; null for EmbedderKind::kNone.
   // FailedPrecondition if it is not the one the collection was made with.

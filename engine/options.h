@@ -29,6 +29,9 @@ struct OpenOptions {
   uint64_t write_buffer_bytes = 64ull << 20;
   // Index snapshots are taken at close and after this many changed chunks.
   uint64_t snapshot_every = 1'000'000;
+  // Threads that add the vectors of upserts to graphs, over all collections: each caller's own, and others beside
+  // these while fewer than so many are at work. 0 = as many as the machine runs at once.
+  uint32_t index_threads = 0;
   // Shared memory for KV entries, in which readers on this host see them without a copy: of all tenants
   // together, at least 4 MiB. 0 = none.
   uint64_t kv_pool_bytes = 0;

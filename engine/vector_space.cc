@@ -1,7 +1,8 @@
 #include "engine/vector_space.h"
 
 #include <algorithm>
-#include <thread>
+#include <atomic>
+#include <new>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
@@ -14,31 +15,12 @@ namespace larder {
 namespace {
 
 constexpr size_t kRowsPerRound = 4096;
+constexpr size_t kRowsPerShare = 16;  // what a thread takes at a time; fewer are not worth another thread
 // What a scan of prefixes shall find where the caller does not say.
 constexpr double kPrefixRecall = 0.99;
 // Tombstones are folded out when they are this share of the live vectors.
 constexpr double kFoldShare = 0.15;
 constexpr uint64_t kFoldLeast = 1000;
-
-int Threads() { return std::max(1u, std::thread::hardware_concurrency()); }
-
-// Adds the rows with all cores; a few rows are not worth a thread.
-absl::Status AddRows(index::VectorIndex* index, const std::vector<uint64_t>& vids,
-                     const std::vector<float>& rows, size_t dimension) {
-  const size_t workers = std::min<size_t>(Threads(), vids.size() / 64 + 1);
-  std::vector<absl::Status> status(workers);
-  const auto work = [&](size_t w) {
-    const size_t begin = vids.size() * w / workers, end = vids.size() * (w + 1) / workers;
-    status[w] = index->Add(absl::MakeSpan(vids).subspan(begin, end - begin),
-                           absl::MakeSpan(rows).subspan(begin * dimension, (end - begin) * dimension));
-  };
-  std::vector<std::thread> threads;
-  for (size_t w = 1; w < workers; ++w) threads.emplace_back(work, w);
-  work(0);
-  for (std::thread& thread : threads) thread.join();
-  for (const absl::Status& s : status) RETURN_IF_ERROR(s);
-  return absl::OkStatus();
-}
 
 std::vector<uint64_t> ToVector(const index::VidSet& set) {
   std::vector<uint64_t> vids;
@@ -50,6 +32,15 @@ std::vector<uint64_t> ToVector(const index::VidSet& set) {
   return vids;
 }
 
+// No exception may leave a thread.
+absl::Status AddShare(absl::Span<const uint64_t> vids, absl::Span<const float> rows, index::VectorIndex* index) {
+  try {
+    return index->Add(vids, rows);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat("no memory to index ", vids.size(), " vectors"));
+  }
+}
+
 }  // namespace
 
 bool IsApproximate(const index::VectorIndex& index) {
@@ -57,8 +48,9 @@ bool IsApproximate(const index::VectorIndex& index) {
   return index.options().prefix > 0 && index.Stats().live >= kPrefixScanVectors;
 }
 
-VectorSpace::VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options)
-    : collection_(collection), number_(number), options_(std::move(options)) {}
+VectorSpace::VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options,
+                         BuildThreads* threads)
+    : collection_(collection), number_(number), options_(std::move(options)), threads_(threads) {}
 
 index::IndexOptions VectorSpace::OptionsFor(index::Kind kind) const {
   index::IndexOptions options;
@@ -149,6 +141,26 @@ absl::Status VectorSpace::AddFromStore(const storage::Store& store, uint64_t fro
   return AddStored(store, from, index().get());
 }
 
+absl::Status VectorSpace::AddRows(absl::Span<const uint64_t> vids, absl::Span<const float> rows,
+                                  index::VectorIndex* index) const {
+  const size_t shares = vids.size() / kRowsPerShare, dimension = options_.dimension;
+  if (shares < 2) return AddShare(vids, rows, index);
+  std::atomic<size_t> next{0};
+  absl::Mutex mutex;
+  absl::Status status;
+  threads_->Run(shares, [&] {
+    for (size_t begin; (begin = next.fetch_add(kRowsPerShare)) < vids.size();) {
+      const auto share = vids.subspan(begin, kRowsPerShare);
+      const absl::Status added = AddShare(share, rows.subspan(begin * dimension, share.size() * dimension), index);
+      if (added.ok()) continue;
+      absl::MutexLock lock(&mutex);
+      status.Update(added);
+      return;
+    }
+  });
+  return status;
+}
+
 absl::Status VectorSpace::AddStored(const storage::Store& store, uint64_t from, index::VectorIndex* index) const {
   std::vector<uint64_t> vids;
   std::vector<float> rows;
@@ -162,16 +174,16 @@ absl::Status VectorSpace::AddStored(const storage::Store& store, uint64_t from, 
     vids.push_back(vid);
     rows.insert(rows.end(), row.begin(), row.end());
     if (vids.size() < kRowsPerRound) continue;
-    RETURN_IF_ERROR(AddRows(index, vids, rows, options_.dimension));
+    RETURN_IF_ERROR(AddRows(vids, rows, index));
     vids.clear();
     rows.clear();
   }
   RETURN_IF_ERROR(it->status());
-  return vids.empty() ? absl::OkStatus() : AddRows(index, vids, rows, options_.dimension);
+  return vids.empty() ? absl::OkStatus() : AddRows(vids, rows, index);
 }
 
 absl::Status VectorSpace::Add(absl::Span<const uint64_t> vids, absl::Span<const float> vectors) {
-  return index()->Add(vids, vectors);
+  return AddRows(vids, vectors, index().get());
 }
 
 void VectorSpace::Remove(absl::Span<const uint64_t> vids) { index()->Remove(vids); }
@@ -217,7 +229,7 @@ absl::Status VectorSpace::Replace(const storage::Store& store, absl::Mutex* gate
     ASSIGN_OR_RETURN(const std::vector<float> row, old->Vector(vid));
     rows.insert(rows.end(), row.begin(), row.end());
   }
-  if (!vids.empty()) RETURN_IF_ERROR(AddRows(fresh.get(), vids, rows, options_.dimension));
+  if (!vids.empty()) RETURN_IF_ERROR(AddRows(vids, rows, fresh.get()));
   index::VidSet gone = fresh->LiveVids();
   gone -= old->LiveVids();
   fresh->Remove(ToVector(gone));

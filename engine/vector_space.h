@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "engine/build_threads.h"
 #include "index/recall/recall_tuner.h"
 #include "index/vector_index.h"
 #include "larder/options.h"
@@ -32,7 +33,8 @@ bool IsApproximate(const index::VectorIndex& index);
 // Thread-safe.
 class VectorSpace {
  public:
-  VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options);
+  // `threads`, borrowed, add to its index.
+  VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options, BuildThreads* threads);
 
   const VectorSpaceOptions& options() const { return options_; }
   uint16_t number() const { return number_; }
@@ -52,9 +54,10 @@ class VectorSpace {
   // Loads the snapshot in `directory`, or starts empty if there is none or it is damaged; returns
   // the first vid that it does not cover. `expected` is how many vectors the store will add.
   uint64_t Load(const std::string& directory, absl::string_view tag, uint64_t covered_vid, uint64_t expected);
-  // Adds every row of kVectors from vid `from` on, with all cores.
+  // Adds every row of kVectors from vid `from` on.
   absl::Status AddFromStore(const storage::Store& store, uint64_t from);
 
+  // Many rows by several threads.
   absl::Status Add(absl::Span<const uint64_t> vids, absl::Span<const float> vectors);
   void Remove(absl::Span<const uint64_t> vids);
 
@@ -70,12 +73,14 @@ class VectorSpace {
 
  private:
   index::IndexOptions OptionsFor(index::Kind kind) const;
+  absl::Status AddRows(absl::Span<const uint64_t> vids, absl::Span<const float> rows, index::VectorIndex* index) const;
   absl::Status AddStored(const storage::Store& store, uint64_t from, index::VectorIndex* index) const;
   std::string FileName(index::Kind kind) const;
 
   const uint32_t collection_;
   const uint16_t number_;
   const VectorSpaceOptions options_;
+  BuildThreads* const threads_;
   absl::Mutex replacing_ ABSL_ACQUIRED_BEFORE(mutex_);  // one replacement at a time
   mutable index::RecallTuner recall_;
   mutable absl::Mutex mutex_;

@@ -82,9 +82,9 @@ absl::Status HnswIndex::Add(absl::Span<const Vid> vids, absl::Span<const float> 
   absl::ReaderMutexLock writer(&writer_mutex_);
   uint32_t upper_lists = 0;
   for (Vid vid : vids) upper_lists += builder_.LevelOf(vid);
+  std::vector<float> row(options_.dimension);  // before the claim: what is claimed must be placed
   ASSIGN_OR_RETURN(Claim claim, ClaimIds(vids, upper_lists));
   absl::Status status;
-  std::vector<float> row(options_.dimension);
   for (size_t i = 0; i < vids.size(); ++i) {
     if (status.ok()) status = EncodeBefore(claim.id);
     // A lock a row: who wants to grow the memory waits for one insertion only.

@@ -22,6 +22,7 @@ struct AnnOptions {
   uint32_t k = 10;
   uint32_t threads = 1;
   uint32_t build_threads = 0;  // 0 = threads
+  uint32_t streams = 0;        // callers of Larder's upserts, one after the other each; 0 = build_threads
   uint32_t m = 16, ef_construction = 200;
   uint32_t prefix = 0;       // dimensions that Larder's searches look at first; 0 = all
   uint32_t batch = 500;      // rows an upsert

@@ -23,6 +23,7 @@ void AnnOptionsOf(CLI::App* app, AnnOptions* o) {
   app->add_option("--k", o->k)->check(CLI::Range(1, 10'000))->capture_default_str();
   app->add_option("--threads", o->threads, "Of search, and of build unless --build-threads says otherwise")->check(CLI::Range(1, 1'024))->capture_default_str();
   app->add_option("--build-threads", o->build_threads, "Of build; 0 = --threads")->check(CLI::Range(0, 1'024));
+  app->add_option("--streams", o->streams, "Of upserts, to Larder; 0 = as many as threads build")->check(CLI::Range(0, 1'024));
   app->add_option("--m", o->m)->check(CLI::Range(2, 128))->capture_default_str();
   app->add_option("--efc", o->ef_construction)->check(CLI::Range(2, 10'000))->capture_default_str();
   app->add_option("--prefix", o->prefix, "Dimensions that Larder's searches look at first (Matryoshka); 0 = all")

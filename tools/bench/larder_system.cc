@@ -50,6 +50,7 @@ class LarderSystem : public AnnSystem {
     open.tune_recall = target_recall_;
     open.create_if_missing = true;
     open.error_if_exists = true;
+    open.index_threads = BuildThreads(options);
     ASSIGN_OR_RETURN(database_, Database::Open(path_, open));
     CollectionOptions collection;
     collection.embedder = EmbedderKind::kNone;
@@ -62,7 +63,7 @@ class LarderSystem : public AnnSystem {
     space.hnsw.ef_construction = options.ef_construction;
     ASSIGN_OR_RETURN(Collection created, database_->CreateCollection(kCollection, collection));
     collection_.emplace(std::move(created));
-    RETURN_IF_ERROR(InThreads(BuildThreads(options), [&](uint32_t) { return Ingest(rows); }));
+    RETURN_IF_ERROR(InThreads(options.streams > 0 ? options.streams : BuildThreads(options), [&](uint32_t) { return Ingest(rows); }));
     rows_ = rows->rows();
     return absl::OkStatus();
   }
