@@ -71,7 +71,8 @@ void HnswBuilder::Insert(uint32_t id, const float* vector, Scratch* scratch) {
 }
 
 void HnswBuilder::FindNearest(Candidate start, int level, Scratch* scratch) const {
-  WalkLayer({graph_, rows_}, start, level, ef_construction_, [](uint32_t) { return true; }, scratch);
+  const Reach reach{.least = ef_construction_, .most = ef_construction_};
+  WalkLayer({graph_, rows_}, start, level, reach, [](uint32_t) { return true; }, scratch);
   RankPool(rows_, scratch);
 }
 

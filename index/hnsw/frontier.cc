@@ -2,13 +2,15 @@
 
 namespace larder::index {
 
-void Frontier::Start(float distance, float offset, size_t ef) {
+void Frontier::Start(float distance, float offset, const Reach& reach) {
   ClearBuckets();
   entries_.clear();
-  ef_ = ef;
-  counted_ = 0;
-  bounded_ = false;
-  limit_ = 0;
+  adaptive_ = reach.most > reach.least;
+  slack_ = 1 + reach.slack;
+  nearest_ = {reach.k};
+  least_ = {reach.least};
+  most_ = {reach.most};
+  limit_ = kBuckets - 1;
   offset_ = offset;
   SetBase(distance);
   worst_ = std::numeric_limits<float>::infinity();
@@ -26,7 +28,7 @@ void Frontier::ClearBuckets() {
 void Frontier::Results(std::vector<Candidate>* out) const {
   out->clear();
   for (const Entry& entry : entries_) {
-    if (entry.counts && (!bounded_ || entry.key <= limit_)) out->push_back(entry.candidate);
+    if (entry.counts && entry.key <= limit_) out->push_back(entry.candidate);
   }
 }
 
@@ -35,23 +37,23 @@ void Frontier::NarrowToNearest() {
   for (const Entry& entry : entries_) {
     if (entry.key == 0 && entry.counts) nearest.push_back(entry.candidate.distance);
   }
-  std::nth_element(nearest.begin(), nearest.begin() + (ef_ - 1), nearest.end());
-  if (RawKey(nearest[ef_ - 1]) >= base_) return;
-  Rebase(nearest[ef_ - 1]);
-  LowerLimit();
+  const size_t last = least_.wanted - 1;
+  std::nth_element(nearest.begin(), nearest.begin() + last, nearest.end());
+  if (RawKey(nearest[last]) >= base_) return;
+  Rebase(nearest[last]);
+  least_.Lower(counts_.data());
 }
 
 void Frontier::Rebase(float distance) {
   ClearBuckets();
   SetBase(distance);
-  limit_ = 0;
-  counted_ = 0;
+  nearest_.Forget();
+  least_.Forget();
+  most_.Forget();
   for (uint32_t at = 0; at < entries_.size(); ++at) {
     Entry& entry = entries_[at];
     entry.key = KeyOf(entry.candidate.distance);
-    counts_[entry.key] += entry.counts;
-    counted_ += entry.counts;
-    limit_ = std::max<uint32_t>(limit_, entry.key);
+    Count(entry.key, entry.counts);
     if (!entry.popped) Open(at);
   }
 }

@@ -1,5 +1,5 @@
-// The candidates of one walk in buckets by distance: a push, a pop and the bound of the best `ef` cost a
-// few instructions each, however large ef is. A sorted array pays a move of half of it for each push,
+// The candidates of one walk in buckets by distance: a push, a pop and the distance of the n-th best cost a
+// few instructions each, however large n is. A sorted array pays a move of half of it for each push,
 // heaps a misprediction for each level.
 //
 // A bucket holds the distances whose floats agree in their leading bits (exponent and kMantissaBits), so
@@ -20,40 +20,49 @@ struct Candidate {
   uint32_t id;
 };
 
+// How many of a walk's candidates are expanded: the best `least`; then those among the best `most` whose distance
+// is at most 1 + `slack` times that of the k-th best. So a walk whose query has its k neighbours much nearer than
+// anything else ends early, and one whose query has not goes on (adaptive beam search: Al-Jazzazi, Diwan, Gou,
+// Musco, Musco and Suel, arXiv:2505.15636). With least = most it is the plain best-first search.
+struct Reach {
+  size_t least = 1, most = 1, k = 1;
+  float slack = 0;
+};
+
 // Thread-compatible. Keeps its memory from walk to walk.
 class Frontier {
  public:
   Frontier() : heads_(kBuckets, kNone), counts_(kBuckets, 0), open_(kBuckets / 64, 0) {}
 
-  // Begins a walk that keeps the best `ef` from a start at `distance`; `offset` makes every distance
-  // positive.
-  void Start(float distance, float offset, size_t ef);
+  // Begins a walk from a start at `distance`; `offset` makes every distance positive.
+  void Start(float distance, float offset, const Reach& reach);
 
-  // No candidate at this distance or beyond is among the best any more.
+  // No candidate at this distance or beyond is expanded any more.
   float worst() const { return worst_; }
 
-  // `counts`: it may be a result, and takes one of the ef places.
+  // `counts`: it may be a result, and is one of the best.
   void Push(Candidate candidate, bool counts) {
-    if (!bounded_ && RawKey(candidate.distance) - base_ >= kBuckets) Rebase(candidate.distance);
+    if (!least_.known && RawKey(candidate.distance) - base_ >= kBuckets) Rebase(candidate.distance);
     const uint32_t key = KeyOf(candidate.distance);
-    if (bounded_ && key > limit_) return;
+    if (key > limit_) return;
     entries_.push_back({candidate, kNone, key, counts});
     Open(static_cast<uint32_t>(entries_.size() - 1));
-    counts_[key] += counts;
-    counted_ += counts;
-    if (!bounded_) {
-      limit_ = std::max(limit_, key);
-      bounded_ = counted_ >= ef_;
-    }
+    Count(key, counts);
   }
 
-  // Lowers the bound to what ef leaves; once after some pushes.
+  // Lowers the bound to what the reach leaves; once after some pushes.
   void Tighten() {
-    if (!bounded_ || counted_ < ef_) return;
-    const uint32_t before = limit_;
-    LowerLimit();
-    if (limit_ == 0 && counted_ > ef_) NarrowToNearest();
-    if (limit_ != before || worst_ == std::numeric_limits<float>::infinity()) worst_ = LowerEdge(limit_ + 1);
+    if (!least_.known) return;
+    least_.Lower(counts_.data());
+    if (least_.limit == 0 && least_.counted > least_.wanted) NarrowToNearest();
+    limit_ = least_.limit;
+    if (adaptive_) {
+      nearest_.Lower(counts_.data());
+      most_.Lower(counts_.data());
+      limit_ = std::max(limit_, WithinSlack(nearest_.limit));
+      if (most_.known) limit_ = std::min(limit_, most_.limit);
+    }
+    worst_ = LowerEdge(limit_ + 1);
   }
 
   // The nearest that was not popped yet; false if none within the bound is left.
@@ -62,7 +71,7 @@ class Frontier {
       if (summary_[part] == 0) continue;
       const uint32_t word = static_cast<uint32_t>(part * 64 + std::countr_zero(summary_[part]));
       const uint32_t key = word * 64 + static_cast<uint32_t>(std::countr_zero(open_[word]));
-      if (bounded_ && key > limit_) return false;
+      if (key > limit_) return false;
       Entry& entry = entries_[heads_[key]];
       *candidate = entry.candidate;
       entry.popped = true;
@@ -76,7 +85,7 @@ class Frontier {
     return false;
   }
 
-  // Those that count within the bound, in no order: at least the best ef, if there were so many.
+  // Those that count within the bound, in no order: at least the best `least`, if there were so many.
   void Results(std::vector<Candidate>* out) const;
   uint64_t bytes() const {
     return kBuckets * 2 * sizeof(uint32_t) + kBuckets / 8 + entries_.capacity() * sizeof(Entry);
@@ -93,14 +102,30 @@ class Frontier {
     uint32_t next;
     uint32_t key : 30, counts : 1, popped : 1 = false;
   };
+  // The bucket that holds the n-th best of what was counted.
+  struct Rank {
+    size_t wanted = 1, counted = 0;  // counted: up to `limit`
+    uint32_t limit = 0;
+    bool known = false;  // whether there are n; until then `limit` is the last bucket that holds any
 
-  int RawKey(float distance) const {
-    const float positive = std::max(distance + offset_, 1e-30f);
+    void Count(uint32_t key, bool counts) {
+      if (!known) limit = std::max(limit, key);
+      if (key <= limit) counted += counts;
+      known = known || counted >= wanted;
+    }
+    void Lower(const uint32_t* counts) {
+      if (!known) return;
+      while (limit > 0 && counted - counts[limit] >= wanted) counted -= counts[limit--];
+    }
+    void Forget() { *this = {wanted}; }
+  };
+
+  static int RawKeyOf(float positive) {
     return static_cast<int>(std::bit_cast<uint32_t>(positive) >> (23 - kMantissaBits));
   }
-  uint32_t KeyOf(float distance) const {
-    return static_cast<uint32_t>(std::min(std::max(RawKey(distance) - base_, 0), kBuckets - 1));
-  }
+  int RawKey(float distance) const { return RawKeyOf(std::max(distance + offset_, 1e-30f)); }
+  uint32_t Clamped(int raw) const { return static_cast<uint32_t>(std::min(std::max(raw - base_, 0), kBuckets - 1)); }
+  uint32_t KeyOf(float distance) const { return Clamped(RawKey(distance)); }
   void SetBase(float distance) { base_ = RawKey(distance) - (kBuckets - kBucketsAbove); }
   // Puts an entry first in its bucket.
   void Open(uint32_t at) {
@@ -110,10 +135,20 @@ class Frontier {
     open_[entry.key / 64] |= uint64_t{1} << entry.key % 64;
     summary_[entry.key / 4096] |= uint64_t{1} << entry.key / 64 % 64;
   }
-  void LowerLimit() {
-    while (limit_ > 0 && counted_ - counts_[limit_] >= ef_) counted_ -= counts_[limit_--];
+  void Count(uint32_t key, bool counts) {
+    counts_[key] += counts;
+    least_.Count(key, counts);
+    if (!adaptive_) return;
+    nearest_.Count(key, counts);
+    most_.Count(key, counts);
   }
-  // The best ef are all nearer than the first bucket (a query amid near copies): down to them.
+  // The last bucket within the slack of what bucket `key` holds.
+  uint32_t WithinSlack(uint32_t key) const {
+    const int edge = base_ + static_cast<int>(key) + 1;
+    if (edge <= 0) return 0;
+    return Clamped(RawKeyOf(std::bit_cast<float>(static_cast<uint32_t>(edge) << (23 - kMantissaBits)) * slack_));
+  }
+  // The best `least` are all nearer than the first bucket (a query amid near copies): down to them.
   void NarrowToNearest();
   // Moves the buckets: down by the above, or up to a distance beyond the last before there is a bound,
   // where the start was much nearer than its region (a query that is a row).
@@ -125,10 +160,11 @@ class Frontier {
   }
   void ClearBuckets();
 
-  size_t ef_ = 1, counted_ = 0;  // counted_: within the bound
+  Rank nearest_, least_, most_;  // only least_ if the reach is not adaptive
+  bool adaptive_ = false;
+  float slack_ = 1;  // 1 + that of the reach
   float offset_ = 0, worst_ = 0;
   int base_ = 0;
-  bool bounded_ = false;
   uint32_t limit_ = 0;  // the last bucket within the bound
   std::vector<uint32_t> heads_, counts_;
   std::vector<uint64_t> open_;  // a bit a bucket: holds something not popped

@@ -26,15 +26,23 @@ std::vector<float> Drain(Frontier* frontier, std::vector<float>* popped = nullpt
   return Sorted(results);
 }
 
+Reach Fixed(size_t ef) { return {.least = ef, .most = ef}; }
+
 // Whatever the scale, also where the start is millions of times nearer or farther than the rest.
 TEST(Frontier, KeepsTheNearest) {
   std::mt19937 random(1);
   Frontier frontier;
+  std::vector<Reach> reaches;
+  for (const size_t ef : {1u, 7u, 100u, 2000u}) {
+    reaches.push_back(Fixed(ef));
+    reaches.push_back({.least = ef, .most = 4 * ef, .k = 1, .slack = 0});  // no slack: the best `least` as well
+  }
   for (const float scale : {1e-6f, 1.0f, 1e6f}) {
     for (const float start : {0.0f, 1e-9f, 1e-3f, 1.0f, 1e5f}) {
-      for (const size_t ef : {1u, 7u, 100u, 2000u}) {
+      for (const Reach& reach : reaches) {
+        const size_t ef = reach.least;
         std::uniform_real_distribution<float> uniform(0.5f * scale, 1.5f * scale);
-        frontier.Start(start * scale, 0, ef);
+        frontier.Start(start * scale, 0, reach);
         std::vector<float> all = {start * scale};
         frontier.Push({start * scale, 0}, true);
         for (uint32_t id = 1; id < 1000; ++id) {
@@ -60,7 +68,7 @@ TEST(Frontier, PopsInOrderToABucket) {
   std::mt19937 random(2);
   std::uniform_real_distribution<float> uniform(-3, 2);
   Frontier frontier;
-  frontier.Start(1, 4, 5000);
+  frontier.Start(1, 4, Fixed(5000));
   for (uint32_t id = 0; id < 3000; ++id) frontier.Push({uniform(random), id}, id % 2 == 0);
   std::vector<float> popped;
   EXPECT_EQ(Drain(&frontier, &popped).size(), 1500u);  // those that count
@@ -70,11 +78,37 @@ TEST(Frontier, PopsInOrderToABucket) {
 
 TEST(Frontier, ThoseThatDoNotCountTakeNoPlace) {
   Frontier frontier;
-  frontier.Start(1, 0, 10);
+  frontier.Start(1, 0, Fixed(10));
   for (uint32_t id = 0; id < 100; ++id) frontier.Push({1 + 0.01f * static_cast<float>(id), id}, id % 10 == 0);
   frontier.Tighten();
   EXPECT_EQ(Drain(&frontier).size(), 10u);
   EXPECT_GT(frontier.worst(), 1.9f);
+}
+
+// 1.00, 1.01, ... 1.99: which of them are popped.
+std::vector<float> PoppedOfHundred(const Reach& reach, float offset = 0) {
+  Frontier frontier;
+  frontier.Start(1.5f - offset, offset, reach);
+  for (uint32_t i = 0; i < 100; ++i) {
+    const uint32_t id = i * 37 % 100;  // in no order
+    frontier.Push({1 + 0.01f * static_cast<float>(id) - offset, id}, true);
+    frontier.Tighten();
+  }
+  std::vector<float> popped;
+  const size_t results = Drain(&frontier, &popped).size();
+  EXPECT_EQ(results, popped.size());
+  return popped;
+}
+
+// The fifth is at 1.04; its bucket ends within 1 / 2048 of it.
+TEST(Frontier, GoesOnWithinTheSlackOfTheKth) {
+  for (const float offset : {0.0f, 7.0f}) {
+    EXPECT_EQ(PoppedOfHundred({.least = 10, .most = 50, .k = 5, .slack = 0.303f}, offset).size(), 36u);  // to 1.35
+    EXPECT_EQ(PoppedOfHundred({.least = 10, .most = 50, .k = 5, .slack = 0.012f}, offset).size(), 10u);
+    EXPECT_EQ(PoppedOfHundred({.least = 10, .most = 50, .k = 5, .slack = 5}, offset).size(), 50u);
+    EXPECT_EQ(PoppedOfHundred({.least = 10, .most = 10, .k = 5, .slack = 5}, offset).size(), 10u);
+    EXPECT_EQ(PoppedOfHundred({.least = 10, .most = 200, .k = 5, .slack = 5}, offset).size(), 100u);
+  }
 }
 
 }  // namespace

@@ -24,6 +24,14 @@ size_t Ranked(size_t k, size_t ef, size_t dimension) {
   return k + static_cast<size_t>(misplaced * spread);
 }
 
+// What `ef` asks for: at least its half, at most four times it, and between the two as the query needs. The slack is
+// such that about `ef` places are needed on average, where measured (GloVe, 100 dimensions; sentence vectors, 384): at
+// equal recall walks score 0.6 to 0.9 of the elements that a fixed list scores.
+Reach ReachOf(uint32_t k, size_t ef) {
+  const double places = std::log2(static_cast<double>(ef) / static_cast<double>(std::min<size_t>(k, ef)));
+  return {.least = std::max<size_t>(k, ef / 2), .most = 4 * ef, .k = k, .slack = static_cast<float>(0.06 + 0.035 * places)};
+}
+
 // Scores rows by their best distances, in batches.
 class RowScorer {
  public:
@@ -103,18 +111,20 @@ std::vector<Neighbor> HnswIndex::Walk(uint32_t k, size_t ef, const VidSet* filte
   std::vector<Neighbor> found;
   if (entry.level < 0) return found;
   const WalkedGraph graph{graph_, rows_};
+  // With a prefix the distances of a walk say too little of when to end it, and `ef` is how many are ranked.
+  const Reach reach = options_.prefix > 0 ? Reach{.least = ef, .most = ef} : ReachOf(k, ef);
   const Candidate start = Descend(graph, entry, 0, scratch);
   const auto admits = [&](uint32_t id) {
     return IsLive(id) && (filter == nullptr || filter->Contains(graph_.VidOf(id)));
   };
   if (filter == nullptr && tombstones_.load() == 0) {
-    WalkLayer(graph, start, 0, ef, [](uint32_t) { return true; }, scratch);
+    WalkLayer(graph, start, 0, reach, [](uint32_t) { return true; }, scratch);
   } else {
     const auto admits_any = [&](uint32_t id) {
       while (id != kNone && !admits(id)) id = graph_.NextDuplicate(id);
       return id != kNone;
     };
-    WalkLayer(graph, start, 0, ef, admits_any, scratch);
+    WalkLayer(graph, start, 0, reach, admits_any, scratch);
   }
   CutPool(options_.prefix > 0 ? ef : Ranked(k, ef, options_.dimension), scratch);
   for (const Candidate& candidate : scratch->pool) graph_.PrefetchTail(candidate.id);

@@ -20,13 +20,13 @@ struct WalkedGraph {
 // The nearest to scratch->query that greedy steps find on layers entry.level to `level` + 1.
 Candidate Descend(const WalkedGraph& graph, HnswGraph::Entry entry, int level, Scratch* scratch);
 
-// Best-first over `level` from `start`: scratch->pool = the `ef` nearest found that `admit`, and perhaps
-// a few more, by the walk's estimates and in no order. The walk goes through all.
+// Best-first over `level` from `start`: scratch->pool = the `reach.least` nearest found that `admit`, and those
+// beyond that `reach` let it expand, by the walk's estimates and in no order. The walk goes through all.
 //
 // Three steps of three elements overlap, so that none waits for memory: the links of one are fetched
 // while the rows of the neighbours of the one before are, while those of the one before that are scored.
 template <typename Admit>
-void WalkLayer(const WalkedGraph& graph, Candidate start, int level, size_t ef, const Admit& admit,
+void WalkLayer(const WalkedGraph& graph, Candidate start, int level, const Reach& reach, const Admit& admit,
                Scratch* scratch);
 
 // Cuts scratch->pool to the `keep` nearest by the walk's estimates.
@@ -66,13 +66,13 @@ void ScoreExpansion(const WalkedGraph& graph, const Expansion& expansion, const 
 }  // namespace internal_walk
 
 template <typename Admit>
-void WalkLayer(const WalkedGraph& graph, Candidate start, int level, size_t ef, const Admit& admit,
+void WalkLayer(const WalkedGraph& graph, Candidate start, int level, const Reach& reach, const Admit& admit,
                Scratch* scratch) {
   constexpr uint32_t kNone = ~0u;
   scratch->visited.Clear(graph.links.capacity());
   uint32_t first = start.id;
   scratch->visited.InsertNew(&first, 1);
-  scratch->frontier.Start(start.distance, scratch->query.offset, ef);
+  scratch->frontier.Start(start.distance, scratch->query.offset, reach);
   scratch->frontier.Push(start, admit(start.id));
   uint32_t next = kNone;
   Expansion* gathered = &scratch->expansions[0];
