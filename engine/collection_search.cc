@@ -1,6 +1,5 @@
 // The life of a query: vector, matches, plan, candidates, hits.
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,11 +8,11 @@
 #include "engine/keys.h"
 #include "engine/limits.h"
 #include "engine/metadata_index.h"
+#include "engine/query_plan.h"
 #include "storage/status_macros.h"
 
 namespace larder {
 
-using index::Neighbor;
 using index::VidSet;
 using storage::Table;
 
@@ -38,13 +37,6 @@ float ToScore(float distance, index::Metric metric) {
   return metric == index::Metric::kCosine ? 1 - distance : -distance;
 }
 
-// Scanning m matches costs m distances. A graph walk that admits only matches must see about
-// N / m times as many nodes as one that admits all, which sees about 20 * ef. So the scan wins up to
-// m^2 = 20 * ef * N.
-bool ScanIsCheaper(uint64_t matches, uint64_t all, uint32_t ef) {
-  return static_cast<double>(matches) * static_cast<double>(matches) <= 20.0 * ef * static_cast<double>(all);
-}
-
 absl::Status CheckRequest(const SearchRequest& request) {
   if (request.k == 0 || request.k > kMaxK) {
     return absl::InvalidArgumentError(absl::StrCat("k is ", request.k, ", expected 1 to ", kMaxK));
@@ -60,43 +52,6 @@ absl::Status CheckRequest(const SearchRequest& request) {
   if (request.ef == 0) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("ef is ", request.ef, " and target_recall is ",
                                                  request.target_recall, ", expected at most one of them"));
-}
-
-struct Candidates {
-  std::vector<Neighbor> neighbors;
-  const char* plan = "";
-  uint32_t ef = 0;     // of a graph walk
-  bool exact = false;  // all that matches was compared
-};
-
-absl::StatusOr<Candidates> FindCandidates(const index::VectorIndex& index, absl::Span<const float> query,
-                                          const SearchRequest& request, uint32_t ef, const VidSet* matches) {
-  Candidates out;
-  const bool flat = index.options().kind == index::Kind::kFlat;
-  index::SearchParams params{request.k, ef, nullptr};
-  if (matches == nullptr && (flat || !request.exact)) {
-    out.exact = request.exact || !IsApproximate(index);
-    out.plan = !flat ? "graph" : out.exact ? "flat" : "prefix";
-    out.ef = out.exact ? 0 : ef;
-    if (out.exact) params.ef = std::numeric_limits<uint32_t>::max();
-    ASSIGN_OR_RETURN(out.neighbors, index.Search(query, params));
-    return out;
-  }
-  const VidSet everything = matches == nullptr ? index.LiveVids() : VidSet();
-  const VidSet& scan = matches == nullptr ? everything : *matches;
-  if (!flat && !request.exact && !ScanIsCheaper(scan.size(), index.Stats().live, params.ef)) {
-    params.filter = &scan;
-    out.plan = "filtered graph";
-    out.ef = ef;
-    ASSIGN_OR_RETURN(out.neighbors, index.Search(query, params));
-    if (out.neighbors.size() >= std::min<uint64_t>(request.k, scan.size())) return out;
-  }
-  // The contract is min(k, matches): where the graph came short, the matches are scored.
-  out.plan = "matches";
-  out.ef = 0;
-  out.exact = true;
-  ASSIGN_OR_RETURN(out.neighbors, index.Score(query, scan, request.k));
-  return out;
 }
 
 }  // namespace
