@@ -3,6 +3,7 @@
 #include "tools/bench/codes.h"
 #include "tools/bench/commands.h"
 #include "tools/bench/disk.h"
+#include "tools/bench/filters.h"
 #include "tools/bench/kernels.h"
 #include "tools/bench/retrieval.h"
 #include "tools/bench/work_directory.h"
@@ -102,6 +103,26 @@ void DiskOptionsOf(CLI::App* app, DiskOptions* o) {
   app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
 }
 
+void FiltersOptionsOf(CLI::App* app, FiltersOptions* o) {
+  app->add_option("--base", o->base, "Rows to index: .npy (f2, f4), .fvecs or .fbin; generated if absent");
+  app->add_option("--query", o->query, "Queries, likewise");
+  app->add_option("--metric", o->metric)->check(CLI::IsMember({"cosine", "dot", "l2"}))->capture_default_str();
+  app->add_option("--rows", o->rows, "Generated")->check(CLI::Range(100, 100'000'000))->capture_default_str();
+  app->add_option("--dim", o->dimension, "Generated")->check(CLI::Range(1, 65'536))->capture_default_str();
+  app->add_option("--limit", o->limit, "Only the first rows of the file; 0 = all")->capture_default_str();
+  app->add_option("--queries", o->queries, "Only the first")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  app->add_option("--k", o->k)->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--passes", o->passes, "Unfiltered and filtered in turn; the median counts")
+      ->check(CLI::Range(1, 100))->capture_default_str();
+  app->add_option("--threads", o->threads, "Of the build; searches take one")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--seed", o->seed, "Of the attributes and the filters")->capture_default_str();
+  app->add_option("--only", o->only, "The filters whose name holds this");
+  app->add_option("--db", o->directory, "Where the database is built; a temporary directory if absent");
+  app->add_flag("--keep", o->keep, "Search the database that --db holds, if there is one");
+  app->add_flag("--json", o->json, "One JSON line a filter; the last line is a summary either way");
+  app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
+}
+
 }  // namespace
 
 void AddIndexCommands(BenchCommands* commands) {
@@ -114,6 +135,8 @@ void AddIndexCommands(BenchCommands* commands) {
   commands->Add("codes", "What each code keeps of a data set: bytes, recall, speed", CodesOptionsOf, RunCodes);
   commands->Add("disk", "An index on disk: recall against reads and queries a second", DiskOptionsOf,
                 InDirectory<DiskOptions, RunDisk>);
+  commands->Add("filters", "Searches under filters: recall and latency beside the unfiltered, post-filtering, a scan",
+                FiltersOptionsOf, InDirectory<FiltersOptions, RunFilters>);
   commands->Add("kernels", "Distances from codes: GB/s, beside memory's own", KernelsOptionsOf, RunKernels);
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; ann, codes, disk,
-kv or kv-trace."""
+filters, kv or kv-trace."""
 import json
 import sys
 
@@ -43,6 +43,22 @@ def draw_disk(pyplot, rows):
     return figure
 
 
+def draw_filters(pyplot, rows):
+    """Latency and recall against the share of rows that match, beside the two classic designs."""
+    rows = sorted((r for r in rows if "post_p50_us" in r), key=lambda r: r["share"])
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(14, 5.5))
+    shares = [r["share"] * 100 for r in rows]
+    for key, label in (("p50_us", "Larder"), ("post_p50_us", "post-filtering"), ("exact_p50_us", "scan of the matches")):
+        left.plot(shares, [r[key] for r in rows], "o", label=label, markersize=4)
+    for key, label in (("recall", "Larder"), ("post_recall", "post-filtering")):
+        right.plot(shares, [r[key] for r in rows], "o", label=label, markersize=4)
+    left.set(xscale="log", yscale="log", xlabel="% of the rows match", ylabel="p50, microseconds")
+    right.set(xscale="log", xlabel="% of the rows match", ylabel="recall")
+    left.legend()
+    right.legend()
+    return figure
+
+
 def draw_kv(pyplot, rows):
     """One panel a section: a line over x where its rows have one, else bars."""
     sections = {}
@@ -78,7 +94,8 @@ def draw_kv_trace(pyplot, rows):
 
 
 def main():
-    draw = {"ann": draw_ann, "codes": draw_codes, "disk": draw_disk, "kv": draw_kv, "kv-trace": draw_kv_trace}
+    draw = {"ann": draw_ann, "codes": draw_codes, "disk": draw_disk, "filters": draw_filters,
+            "kv": draw_kv, "kv-trace": draw_kv_trace}
     if len(sys.argv) != 4 or sys.argv[1] not in draw:
         raise SystemExit(__doc__)
     try:
