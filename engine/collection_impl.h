@@ -59,6 +59,12 @@ class CollectionImpl {
   absl::Status TakeSnapshot();
   // Folds tombstones out of indexes that hold many (or, if `all`, any).
   absl::Status Fold(bool all);
+  // Builds trees where they are due, and does a piece of the others' background work; whether there was any. A build
+  // takes long, and ends soon after `stop` says so.
+  absl::StatusOr<bool> MaintainTrees(const std::function<bool()>& stop);
+  // VectorSpace::Relocate.
+  absl::StatusOr<bool> RelocateTree(uint16_t space, const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
+                                    const storage::ExtentPointer& to, storage::WriteBatch* batch);
   // Calibrates and checks recall (VectorSpace::TuneRecall), and keeps what was calibrated in a file.
   // Takes `life` itself, and only for that file.
   void TuneRecall(const std::function<bool()>& stop);
@@ -73,12 +79,13 @@ class CollectionImpl {
   // Public calls hold it shared; closing and dropping hold it exclusively.
   absl::Mutex life;
   absl::Status closed ABSL_GUARDED_BY(life);  // not OK: what every call answers
+  std::atomic<bool> dropping{false};          // whoever holds `life` for long ends it soon
 
  private:
   CollectionImpl(CollectionRecord record, DatabaseServices* services);
   absl::Status Load();
   absl::Status ReplayDirectory(uint64_t from);
-  void ReplayTombstones();
+  absl::StatusOr<std::vector<uint64_t>> Tombstones() const;
 
   // One transaction of documents with distinct ids.
   absl::Status WriteRun(absl::Span<PreparedDocument* const> run, bool sync, std::vector<UpsertResult*> results);
@@ -86,6 +93,14 @@ class CollectionImpl {
                             storage::WriteBatch* batch, uint64_t* version) const;
   absl::Status AppendRemoval(absl::string_view tenant, absl::string_view id, const DocumentRecord& record,
                              storage::WriteBatch* batch) const;
+  // What a batch does to the indexes: chunks that begin at `first_vid`, and vids that go.
+  struct Changes {
+    absl::Span<PreparedDocument* const> added;
+    uint64_t first_vid = 0;
+    absl::Span<const uint64_t> removed;
+  };
+  // Writes the batch, with the rows of every tree from space `number` on; the directory knows of it before any index.
+  absl::Status Commit(const Changes& changes, storage::WriteBatch batch, bool sync, size_t number = 0);
   absl::Status ApplyUpserts(absl::Span<PreparedDocument* const> run, uint64_t first_vid, uint64_t chunks);
   void ApplyRemoval(absl::Span<const uint64_t> vids);
 

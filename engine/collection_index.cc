@@ -56,6 +56,7 @@ CollectionImpl::CollectionImpl(CollectionRecord record, DatabaseServices* servic
     : record_(std::move(record)), services_(services), vids_(record_.id, services->store.get()) {
   for (size_t i = 0; i < record_.options.spaces.size(); ++i) {
     spaces_.push_back(std::make_unique<VectorSpace>(record_.id, static_cast<uint16_t>(i), record_.options.spaces[i],
+                                                    services->store.get(), services->extents.get(),
                                                     services->build_threads.get()));
   }
 }
@@ -95,13 +96,17 @@ absl::Status CollectionImpl::Load() {
   if (covered == 0) directory.clear();  // without the directory the rest of a snapshot is of no use
   if (directory.empty()) directory_.Clear();
   RETURN_IF_ERROR(ReplayDirectory(covered));
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> tombstones, Tombstones());
+  index::VidSet live = directory_.live();
+  for (const uint64_t vid : tombstones) live.Remove(vid);
   for (const auto& space : spaces_) {
-    const uint64_t from = space->Load(directory, tag, covered, directory_.chunks());
-    RETURN_IF_ERROR(space->AddFromStore(*services_->store, from));
+    ASSIGN_OR_RETURN(const uint64_t from, space->Load(directory, tag, covered, live));
+    RETURN_IF_ERROR(space->AddFromStore(from));
     const auto recall = storage::ReadWholeFile(RecallPath(*space), kMaxRecallBytes);
     if (recall.ok()) space->recall().Restore(*recall).IgnoreError();  // else it is measured again
   }
-  ReplayTombstones();
+  ApplyRemoval(tombstones);
+  changes_ += tombstones.size();
   auto expiry = services_->store->NewIterator(Table::kExpiry, CollectionPrefix(record_.id));
   if (expiry->Valid()) {
     NoteExpiry(static_cast<int64_t>(storage::ReadKey64(expiry->key().data() + 4) ^ (uint64_t{1} << 63)));
@@ -133,12 +138,12 @@ absl::Status CollectionImpl::ReplayDirectory(uint64_t from) {
   return it->status();
 }
 
-void CollectionImpl::ReplayTombstones() {
+absl::StatusOr<std::vector<uint64_t>> CollectionImpl::Tombstones() const {
   std::vector<uint64_t> vids;
   auto it = services_->store->NewIterator(Table::kTombstones, CollectionPrefix(record_.id));
   for (; it->Valid(); it->Next()) vids.push_back(VidOfKey(it->key()));
-  ApplyRemoval(vids);
-  changes_ += vids.size();
+  RETURN_IF_ERROR(it->status());
+  return vids;
 }
 
 absl::Status CollectionImpl::TakeSnapshot() {
@@ -185,11 +190,33 @@ void CollectionImpl::RemoveSnapshots() const {
 
 absl::Status CollectionImpl::Fold(bool all) {
   for (const auto& space : spaces_) {
-    if (!space->WantsFolding(all) && !space->HasOutgrownFlat()) continue;
-    RETURN_IF_ERROR(space->Replace(*services_->store, &gate_, /*wait=*/all));
+    const bool tree = space->WantsTree();
+    if (tree ? !all : !space->WantsFolding(all) && !space->HasOutgrownFlat()) continue;  // trees have a thread
+    RETURN_IF_ERROR(space->Replace(&gate_, /*wait=*/all, [] { return false; }));
     changes_.fetch_add(1, std::memory_order_relaxed);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> CollectionImpl::MaintainTrees(const std::function<bool()>& stop) {
+  bool did = false;
+  for (const auto& space : spaces_) {
+    if (space->WantsTree()) {
+      RETURN_IF_ERROR(space->Replace(&gate_, /*wait=*/false, stop));
+      changes_.fetch_add(1, std::memory_order_relaxed);
+      did = true;
+    } else {
+      ASSIGN_OR_RETURN(const bool step, space->Maintain());
+      did = did || step;
+    }
+  }
+  return did;
+}
+
+absl::StatusOr<bool> CollectionImpl::RelocateTree(uint16_t space, const storage::ExtentOwner& owner,
+                                                  const storage::ExtentPointer& from, const storage::ExtentPointer& to,
+                                                  storage::WriteBatch* batch) {
+  return space < spaces_.size() ? spaces_[space]->Relocate(owner, from, to, batch) : false;
 }
 
 std::string CollectionImpl::RecallPath(const VectorSpace& space) const {

@@ -120,16 +120,28 @@ absl::StatusOr<SearchReply> CollectionImpl::Search(const SearchRequest& request)
     reply.recall_estimate = 1;
     return reply;
   }
-  const auto index = space->index();
+  auto index = space->index();
   const index::Vid end_vid = vids_.next();
   const int64_t start = index::SteadyNanos();
-  ASSIGN_OR_RETURN(const Candidates found, FindCandidates(*index, query, request,
-                                                          space->EfFor(request.ef, request.target_recall, request.k),
-                                                          all ? nullptr : &matches));
+  const auto find = [&] {
+    return FindCandidates(*index, query, request, space->EfFor(request.ef, request.target_recall, request.k),
+                          all ? nullptr : &matches);
+  };
+  absl::StatusOr<Candidates> sought = find();
+  // A tree that was replaced meanwhile may have lost its extents.
+  for (auto now = space->index(); !sought.ok() && now != index; now = space->index()) {
+    index = std::move(now);
+    sought = find();
+  }
+  RETURN_IF_ERROR(sought.status());
+  const Candidates& found = *sought;
+  reply.io = {found.io.rounds, found.io.reads, found.io.bytes, found.io.postings, found.io.candidates};
   reply.plan = found.plan;
   reply.ef = found.ef;
   if (found.exact) reply.recall_estimate = 1;
-  if (all && !found.exact) {
+  if (index->options().kind == index::Kind::kTree) {
+    if (!found.exact) reply.recall_estimate = found.recall;
+  } else if (all && !found.exact) {
     reply.recall_estimate = space->recall().Expect(found.ef, request.k);
     space->recall().Offer({query, request.k, found.ef, found.neighbors, end_vid, index::SteadyNanos() - start});
   }

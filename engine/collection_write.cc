@@ -90,7 +90,8 @@ absl::StatusOr<std::vector<UpsertResult>> CollectionImpl::Upsert(absl::Span<cons
   if (!failure.ok() && !stored_any) return failure;
   // A graph of a few thousand vectors takes a second; folding a large one is the keeper's work.
   for (const auto& space : spaces_) {
-    if (space->HasOutgrownFlat()) RETURN_IF_ERROR(space->Replace(*services_->store, &gate_, /*wait=*/false));
+    if (!space->HasOutgrownFlat()) continue;
+    RETURN_IF_ERROR(space->Replace(&gate_, /*wait=*/false, [] { return false; }));
   }
   return results;
 }
@@ -128,7 +129,7 @@ absl::Status CollectionImpl::WriteRun(absl::Span<PreparedDocument* const> run, b
     vid += run[i]->chunks.size();
   }
   ASSIGN_OR_RETURN(const KvDropGuard kv, services_->kv->DropChunks(record_.id, removed, &batch));
-  RETURN_IF_ERROR(services_->store->Write(std::move(batch), sync).status());
+  RETURN_IF_ERROR(Commit({run, first_vid, removed}, std::move(batch), sync));
 
   RETURN_IF_ERROR(ApplyUpserts(run, first_vid, chunks));
   ApplyRemoval(removed);
@@ -198,14 +199,32 @@ absl::Status CollectionImpl::AppendRemoval(absl::string_view tenant, absl::strin
   return absl::OkStatus();
 }
 
-// The directory first: who finds a vid in an index finds its document.
+absl::Status CollectionImpl::Commit(const Changes& changes, WriteBatch batch, bool sync, size_t number) {
+  if (number == spaces_.size()) {
+    RETURN_IF_ERROR(services_->store->Write(std::move(batch), sync).status());
+    uint64_t vid = changes.first_vid;
+    for (const PreparedDocument* document : changes.added) {
+      directory_.AddDocument(document->source->tenant, document->source->id, VidRange(vid, document->chunks.size()));
+      vid += document->chunks.size();
+    }
+    return absl::OkStatus();
+  }
+  std::vector<float> vectors;
+  uint64_t chunks = 0;
+  for (const PreparedDocument* document : changes.added) {
+    const std::vector<float>& rows = document->vectors[number];
+    vectors.insert(vectors.end(), rows.begin(), rows.end());
+    chunks += document->chunks.size();
+  }
+  return spaces_[number]->Change(VidRange(changes.first_vid, chunks), vectors, changes.removed, std::move(batch),
+                                 [&](WriteBatch all) { return Commit(changes, std::move(all), sync, number + 1); });
+}
+
 absl::Status CollectionImpl::ApplyUpserts(absl::Span<PreparedDocument* const> run, uint64_t first_vid,
                                           uint64_t chunks) {
   const std::vector<uint64_t> vids = VidRange(first_vid, chunks);
-  absl::Span<const uint64_t> left = vids;
-  for (const PreparedDocument* document : run) {
-    directory_.AddDocument(document->source->tenant, document->source->id, left.first(document->chunks.size()));
-    left.remove_prefix(document->chunks.size());
+  std::vector<float> rows;
+  for (const auto& space : spaces_) {
   }
   std::vector<float> rows;
   for (const auto& space : spaces_) {
@@ -237,7 +256,7 @@ absl::StatusOr<bool> CollectionImpl::Delete(absl::string_view id, absl::string_v
   WriteBatch batch;
   RETURN_IF_ERROR(AppendRemoval(tenant, id, *record, &batch));
   ASSIGN_OR_RETURN(const KvDropGuard kv, services_->kv->DropChunks(record_.id, record->vids, &batch));
-  const absl::Status written = services_->store->Write(std::move(batch), sync).status();
+  const absl::Status written = Commit({{}, 0, record->vids}, std::move(batch), sync);
   const bool expired = Expired(*record);
   // What has expired must not be seen even when the disk takes no more writes.
   if (written.ok() || expired) ApplyRemoval(record->vids);
@@ -298,6 +317,7 @@ void CollectionImpl::AppendDrop(WriteBatch* batch) const {
                       Table::kTombstones, Table::kExpiry}) {
     batch->DeleteRange(table, begin, end);
   }
+  for (const auto& space : spaces_) space->AppendDrop(batch);
   batch->Delete(Table::kMeta, VidLimitKey(record_.id));
   batch->Delete(Table::kCatalog, CollectionNameKey(record_.name));
   batch->Count(Counter::kDocuments, -static_cast<int64_t>(directory_.documents()));

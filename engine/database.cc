@@ -1,6 +1,7 @@
 // The public face, and opening and closing.
 #include "larder/database.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -18,6 +19,7 @@ using storage::Table;
 namespace {
 
 constexpr absl::Duration kTuneInterval = absl::Milliseconds(200);
+constexpr absl::Duration kTreeInterval = absl::Milliseconds(50), kTreeRetry = absl::Seconds(5);
 
 }  // namespace
 
@@ -53,6 +55,7 @@ absl::StatusOr<std::unique_ptr<DatabaseImpl>> DatabaseImpl::Open(absl::string_vi
   RETURN_IF_ERROR(impl->OpenStorage(path));
   RETURN_IF_ERROR(impl->OpenCollections());
   impl->keeper_ = std::thread([raw = impl.get()] { raw->LookAfter(); });
+  impl->gardener_ = std::thread([raw = impl.get()] { raw->MaintainTrees(); });
   if (options.tune_recall) impl->tuner_ = std::thread([raw = impl.get()] { raw->TuneRecall(); });
   return impl;
 }
@@ -122,6 +125,7 @@ absl::Status DatabaseImpl::Close() {
   stop_.Notify();
   if (keeper_.joinable()) keeper_.join();
   if (tuner_.joinable()) tuner_.join();
+  if (gardener_.joinable()) gardener_.join();
   absl::Status status;
   for (const auto& collection : Collections()) {
     absl::MutexLock lock(&collection->life);  // waits for calls in flight
@@ -179,6 +183,24 @@ void DatabaseImpl::LookAfter() {
     services_.kv->ExpireSessions();
     services_.kv->ExpireLeases();
     SweepKv();
+    CollectWhereWorth();
+  }
+}
+
+void DatabaseImpl::MaintainTrees() {
+  absl::Duration pause = kTreeInterval;
+  while (!stop_.WaitForNotificationWithTimeout(pause)) {
+    pause = kTreeInterval;
+    for (const auto& collection : Collections()) {
+      absl::ReaderMutexLock lock(&collection->life);
+      if (!collection->closed.ok()) continue;
+      const absl::Time start = absl::Now();
+      const auto did = collection->MaintainTrees(
+          [&] { return stop_.HasBeenNotified() || collection->dropping.load(std::memory_order_relaxed); });
+      // Half a core at most; what failed (a full disk) is tried again after a while, and Info says why.
+      if (!did.ok()) pause = kTreeRetry;
+      else if (*did) pause = std::min(pause, absl::Now() - start);
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 // Collections made and dropped, and their embedders.
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/database_impl.h"
 #include "engine/keys.h"
@@ -63,6 +64,7 @@ absl::StatusOr<CollectionRecord> DatabaseImpl::MakeRecord(absl::string_view name
     storage::RecordReader in(*next, 1, "next collection id");
     record.id = in.U32();
     RETURN_IF_ERROR(in.status());
+    if (record.id > kMaxTreeCollection) return absl::ResourceExhaustedError("no collection ids are left");
   } else if (!absl::IsNotFound(next.status())) {
     return next.status();
   }
@@ -96,11 +98,13 @@ absl::Status DatabaseImpl::DropCollection(absl::string_view name) {
   RETURN_IF_ERROR(CheckOpen());
   absl::MutexLock one(&ddl_);
   ASSIGN_OR_RETURN(const std::shared_ptr<CollectionImpl> collection, Find(name));
+  collection->dropping = true;
   absl::MutexLock life(&collection->life);  // waits for calls in flight
   RETURN_IF_ERROR(collection->closed);
   WriteBatch batch;
   collection->AppendDrop(&batch);
   {
+    const absl::Cleanup kept = [&] { collection->dropping = false; };
     ASSIGN_OR_RETURN(const KvDropGuard kv, services_.kv->DropCollection(collection->record().id, &batch));
     RETURN_IF_ERROR(services_.store->Write(std::move(batch)).status());
   }

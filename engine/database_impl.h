@@ -50,7 +50,11 @@ class DatabaseImpl {
   absl::StatusOr<std::shared_ptr<CollectionImpl>> Find(absl::string_view name) const;
   void LookAfter();   // expiry, snapshots, folding, KV eviction
   void SweepKv();
+  void CollectWhereWorth();
+  void MaintainTrees();  // builds, folds, splits
   absl::Status CollectExtents();
+  absl::StatusOr<bool> RelocateTree(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
+                                    const storage::ExtentPointer& to, storage::WriteBatch* batch);
   void TuneRecall();  // calibration and checks, which may take long
 
   const OpenOptions options_;
@@ -66,7 +70,7 @@ class DatabaseImpl {
   std::map<std::string, std::shared_ptr<Embedder>> embedders_ ABSL_GUARDED_BY(embedders_mutex_);
   absl::Notification stop_;
   uint64_t extent_garbage_left_ = 0;  // by the keeper's last collection; its own
-  std::thread keeper_, tuner_;
+  std::thread keeper_, tuner_, gardener_;
 };
 
 }  // namespace larder

@@ -22,7 +22,7 @@ using storage::Table;
 
 namespace {
 
-// Evictions are followed by a collection once this share of the extents is new garbage.
+// Extents are collected once this share of the extents is new garbage.
 constexpr uint64_t kCollectShare = 8;
 
 }  // namespace
@@ -132,25 +132,40 @@ absl::Status DatabaseImpl::Compact() {
   return services_.store->Compact();
 }
 
+absl::StatusOr<bool> DatabaseImpl::RelocateTree(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
+                                                const storage::ExtentPointer& to, storage::WriteBatch* batch) {
+  if (owner.key.size() < sizeof(uint32_t)) return false;
+  const uint32_t number = storage::ReadKey32(owner.key.data());
+  for (const auto& collection : Collections()) {
+    if (collection->record().id == CollectionOfTree(number)) {
+      return collection->RelocateTree(SpaceOfTree(number), owner, from, to, batch);
+    }
+  }
+  return false;
+}
+
 absl::Status DatabaseImpl::CollectExtents() {
   const auto relocate = [this](const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
                                const storage::ExtentPointer& to, storage::WriteBatch* batch) {
-    return services_.kv->Relocate(owner, from, to, batch);
+    return owner.table == Table::kTree ? RelocateTree(owner, from, to, batch)
+                                       : services_.kv->Relocate(owner, from, to, batch);
   };
   return services_.extents->CollectGarbage(relocate).status();
 }
 
-// Evicted entries leave garbage; what is left of it after a collection lies in files that are more live
-// than not, and is not worth another until more has come.
 void DatabaseImpl::SweepKv() {
-  const auto gone = services_.kv->Sweep();
-  if (!gone.ok() || *gone == 0) return;  // a failure is met again by the next put, and said there
+  services_.kv->Sweep().IgnoreError();  // a failure is met again by the next put, and said there
+}
+
+// Evicted entries and changed trees leave garbage; what is left of it after a collection lies in files that are more
+// live than not, and is not worth another until more has come.
+void DatabaseImpl::CollectWhereWorth() {
   const auto garbage = [this] {
     const storage::ExtentStats stats = services_.extents->Stats();
     return std::pair(stats.bytes - stats.live_bytes, stats.bytes);
   };
   const auto [bytes, total] = garbage();
-  if (bytes < extent_garbage_left_ + total / kCollectShare) return;
+  if (bytes == 0 || bytes < extent_garbage_left_ + total / kCollectShare) return;
   CollectExtents().IgnoreError();
   extent_garbage_left_ = garbage().first;
 }

@@ -49,6 +49,10 @@ absl::Status ValidateName(absl::string_view what, absl::string_view name) {
 absl::Status VectorSpaceOptions::Validate() const {
   RETURN_IF_ERROR(ValidateName("vector space", name));
   RETURN_IF_ERROR(InRange("dimension", dimension, 0, 65'536));
+  RETURN_IF_ERROR(InRange("index kind", static_cast<uint64_t>(index), 0, 3));
+  if (index == IndexKind::kTree && prefix > 0) {
+    return absl::InvalidArgumentError(absl::StrCat("prefix is ", prefix, ", expected 0: a tree compares whole vectors"));
+  }
   // A dimension of 0 is the embedder's: checked again when that is known.
   RETURN_IF_ERROR(InRange("prefix (less than the dimension)", prefix, 0, dimension == 0 ? 65'535 : dimension - 1));
   return hnsw.Validate();

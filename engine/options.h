@@ -67,9 +67,10 @@ struct VectorSpaceOptions {
   std::string name = "default";    // [a-z0-9_-]{1,64}
   uint32_t dimension = 0;          // 1 to 65,536; 0 = the embedder's
   Metric metric = Metric::kCosine;
+  // kTree keeps vectors on disk and little in memory; it serves from some thousand vectors on, flat until then.
   IndexKind index = IndexKind::kAuto;
   // Of Matryoshka embeddings: searches look at the first so many dimensions, then at all of what that finds;
-  // less than `dimension`; 0 = at all from the start.
+  // less than `dimension`; 0 = at all from the start. Not with kTree.
   uint32_t prefix = 0;
   HnswOptions hnsw;
   absl::Status Validate() const;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
+#include "engine/tree_space.h"
 #include "engine/vector_space.h"
 #include "storage/status_macros.h"
 
@@ -19,10 +21,19 @@ bool ScanIsCheaper(uint64_t matches, uint64_t all, uint32_t ef) {
   return static_cast<double>(matches) * static_cast<double>(matches) <= 20.0 * ef * static_cast<double>(all);
 }
 
+absl::StatusOr<Candidates> FindInTree(const TreeSpace& tree, absl::Span<const float> query,
+                                      const SearchRequest& request, const VidSet* matches) {
+  ASSIGN_OR_RETURN(TreeAnswer answer, tree.Answer(query, {request.k, request.target_recall, request.exact, matches}));
+  return Candidates{std::move(answer.neighbors), answer.plan, 0, answer.exact, answer.recall, answer.io};
+}
+
 }  // namespace
 
 absl::StatusOr<Candidates> FindCandidates(const index::VectorIndex& index, absl::Span<const float> query,
                                           const SearchRequest& request, uint32_t ef, const VidSet* matches) {
+  if (index.options().kind == index::Kind::kTree) {
+    return FindInTree(static_cast<const TreeSpace&>(index), query, request, matches);
+  }
   Candidates out;
   const bool flat = index.options().kind == index::Kind::kFlat;
   index::SearchParams params{request.k, ef, nullptr};

@@ -3,10 +3,12 @@
 #define LARDER_ENGINE_QUERY_PLAN_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/tree/tree_index.h"
 #include "index/vector_index.h"
 #include "index/vid_set.h"
 #include "larder/types.h"
@@ -18,6 +20,8 @@ struct Candidates {
   const char* plan = "";
   uint32_t ef = 0;     // of a graph walk
   bool exact = false;  // all that matches was compared
+  std::optional<double> recall;  // of a tree: measured
+  index::TreeSearchStats io;
 };
 
 // The min(k, matches) nearest, by the cheapest plan; `matches` null = all. `ef`: of a graph walk.

@@ -22,7 +22,7 @@ enum class Metric : uint8_t {
   kL2 = 2,      // score = -|q - x|^2
 };
 
-enum class IndexKind : uint8_t { kAuto = 0, kFlat = 1, kHnsw = 2 };
+enum class IndexKind : uint8_t { kAuto = 0, kFlat = 1, kHnsw = 2, kTree = 3 };  // kTree: on disk
 
 // One metadata value. A list matches a predicate if any of its elements does.
 using Scalar = std::variant<bool, int64_t, double, std::string>;
@@ -100,8 +100,8 @@ struct SearchRequest {
   uint32_t k = 10;            // 1 to 10,000
   std::string filter;         // expression, see engine/filter.h; "" matches all
   std::string tenant;         // only this tenant's chunks are seen
-  uint32_t ef = 0;            // hnsw candidate list (ef in Malkov & Yashunin); 0 = collection's default
-  double target_recall = 0;   // in (0, 1), instead of ef: share of the true k nearest to find, on average
+  uint32_t ef = 0;            // hnsw candidate list (ef in Malkov & Yashunin); 0 = collection's default; a tree has none
+  double target_recall = 0;   // in (0, 1), instead of ef: share of the true k nearest to find, on average; a tree: 0 = 0.95
   bool exact = false;         // scan every match
   bool include_text = true;   // fill text, section, span, title and uri; false saves the store reads
   bool include_metadata = false;
@@ -125,12 +125,24 @@ struct StageTiming {
   double micros = 0;
 };
 
+// What a search of a tree read from disk; all 0 where no tree was searched.
+struct SearchIo {
+  uint32_t rounds = 0;      // of reads that wait for each other
+  uint32_t reads = 0;       // of postings and pages of vectors
+  uint64_t bytes = 0;
+  uint32_t postings = 0;    // of which each is a list of codes
+  uint32_t candidates = 0;  // ranked by their whole vectors
+  friend bool operator==(const SearchIo&, const SearchIo&) = default;
+};
+
 struct SearchReply {
   std::vector<Hit> hits;         // min(k, matches) of them, best first
-  std::string plan;              // how it was answered: "flat", "prefix", "graph", "filtered graph", "matches"
+  std::string plan;              // how it was answered: "flat", "prefix", "graph", "filtered graph", "matches",
+                                 // "tree", "filtered tree", "stored rows" (all, while a damaged tree is rebuilt)
   uint64_t matches = 0;          // chunks that passed filter and tenant; all live chunks if neither was given
   uint32_t ef = 0;               // of the graph walk; 0 where none was needed
-  std::optional<double> recall_estimate;  // to be expected on average; none: filtered graph, not calibrated
+  std::optional<double> recall_estimate;  // to be expected on average; none: filtered graph or tree, not calibrated
+  SearchIo io;
   std::vector<StageTiming> timings;
 };
 
@@ -152,7 +164,8 @@ struct VectorSpaceInfo {
   Metric metric = Metric::kCosine;
   IndexKind requested = IndexKind::kAuto, serving = IndexKind::kFlat;
   uint64_t vectors = 0, tombstones = 0, resident_bytes = 0;  // vectors: live
-  std::string code;  // how the index holds them: "f32", or "sq4x8", 12 bits a dimension
+  std::string code;  // how the index holds them: "f32", "sq4x8", 12 bits a dimension, or "rabitq" and its bits
+  std::string problem;  // what keeps the index from being what it should be; "" = nothing
   std::optional<double> recall_estimate;  // of unfiltered searches; until any was checked, of the default ef
   double recall_standard_error = 0, recall_correction = 1;  // correction: factor of ef, learnt from checks
   uint64_t recall_checked = 0, recall_points = 0;  // queries checked since calibration; size of its table

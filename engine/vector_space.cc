@@ -22,16 +22,6 @@ constexpr double kPrefixRecall = 0.99;
 constexpr double kFoldShare = 0.15;
 constexpr uint64_t kFoldLeast = 1000;
 
-std::vector<uint64_t> ToVector(const index::VidSet& set) {
-  std::vector<uint64_t> vids;
-  vids.reserve(set.size());
-  set.ForEach([&](uint64_t vid) {
-    vids.push_back(vid);
-    return true;
-  });
-  return vids;
-}
-
 // No exception may leave a thread.
 absl::Status AddShare(absl::Span<const uint64_t> vids, absl::Span<const float> rows, index::VectorIndex* index) {
   try {
@@ -44,13 +34,14 @@ absl::Status AddShare(absl::Span<const uint64_t> vids, absl::Span<const float> r
 }  // namespace
 
 bool IsApproximate(const index::VectorIndex& index) {
-  if (index.options().kind == index::Kind::kHnsw) return true;
+  if (index.options().kind != index::Kind::kFlat) return true;
   return index.options().prefix > 0 && index.Stats().live >= kPrefixScanVectors;
 }
 
-VectorSpace::VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options,
-                         BuildThreads* threads)
-    : collection_(collection), number_(number), options_(std::move(options)), threads_(threads) {}
+VectorSpace::VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options, storage::Store* store,
+                         storage::ExtentStore* extents, BuildThreads* threads)
+    : collection_(collection), number_(number), options_(std::move(options)), store_(store), extents_(extents),
+      threads_(threads) {}
 
 index::IndexOptions VectorSpace::OptionsFor(index::Kind kind) const {
   index::IndexOptions options;
@@ -71,6 +62,7 @@ std::string VectorSpace::FileName(index::Kind kind) const {
 index::Kind VectorSpace::TargetKind(uint64_t vectors) const {
   if (options_.index == IndexKind::kFlat) return index::Kind::kFlat;
   if (options_.index == IndexKind::kHnsw) return index::Kind::kHnsw;
+  if (options_.index == IndexKind::kTree) return vectors < kLeastTreeVectors ? index::Kind::kFlat : index::Kind::kTree;
   return vectors < kAutoHnswVectors ? index::Kind::kFlat : index::Kind::kHnsw;
 }
 
@@ -92,6 +84,14 @@ VectorSpaceInfo VectorSpace::Info() const {
   info.tombstones = stats.tombstones;
   info.resident_bytes = stats.resident_bytes;
   info.code = stats.code == index::RowCode::kSq4x8 ? "sq4x8" : "f32";
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    info.problem = problem_;
+  }
+  if (index->options().kind == index::Kind::kTree) {
+    FillTreeInfo(static_cast<const TreeSpace&>(*index), &info);
+    return info;
+  }
   if (!IsApproximate(*index)) {
     info.recall_estimate = 1;
     return info;
@@ -116,16 +116,19 @@ uint32_t VectorSpace::EfFor(uint32_t ef, double target_recall, uint32_t k) const
 
 bool VectorSpace::TuneRecall(const std::function<bool()>& stop) const {
   const auto index = this->index();
-  if (!IsApproximate(*index)) return false;
+  if (!IsApproximate(*index) || index->options().kind == index::Kind::kTree) return false;  // a tree measures itself
   // A calibration that fails (rows went away meanwhile) is tried again next time.
   const bool calibrated = recall_.WantsCalibration(index->Stats()) && recall_.Calibrate(*index, stop).ok();
   recall_.CheckSome(*index, stop);
   return calibrated;
 }
 
-uint64_t VectorSpace::Load(const std::string& directory, absl::string_view tag, uint64_t covered_vid,
-                           uint64_t expected) {
+absl::StatusOr<uint64_t> VectorSpace::Load(const std::string& directory, absl::string_view tag, uint64_t covered_vid,
+                                           index::VidSet live) {
   absl::MutexLock lock(&mutex_);
+  const index::Kind target = TargetKind(live.size());
+  ASSIGN_OR_RETURN(const bool tree, LoadTree(std::move(live)));
+  if (tree) return UINT64_MAX;  // it has all that the store has
   for (index::Kind kind : {index::Kind::kHnsw, index::Kind::kFlat}) {
     if (directory.empty()) break;
     auto loaded = index::LoadIndex(absl::StrCat(directory, "/", FileName(kind)), OptionsFor(kind));
@@ -133,13 +136,11 @@ uint64_t VectorSpace::Load(const std::string& directory, absl::string_view tag, 
     index_ = std::move(loaded->index);
     return covered_vid;
   }
-  index_ = *index::CreateIndex(OptionsFor(TargetKind(expected)));
+  index_ = *index::CreateIndex(OptionsFor(target == index::Kind::kTree ? index::Kind::kFlat : target));
   return 0;
 }
 
-absl::Status VectorSpace::AddFromStore(const storage::Store& store, uint64_t from) {
-  return AddStored(store, from, index().get());
-}
+absl::Status VectorSpace::AddFromStore(uint64_t from) { return AddStored(from, index().get()); }
 
 absl::Status VectorSpace::AddRows(absl::Span<const uint64_t> vids, absl::Span<const float> rows,
                                   index::VectorIndex* index) const {
@@ -161,11 +162,11 @@ absl::Status VectorSpace::AddRows(absl::Span<const uint64_t> vids, absl::Span<co
   return status;
 }
 
-absl::Status VectorSpace::AddStored(const storage::Store& store, uint64_t from, index::VectorIndex* index) const {
+absl::Status VectorSpace::AddStored(uint64_t from, index::VectorIndex* index) const {
   std::vector<uint64_t> vids;
   std::vector<float> rows;
   const std::string prefix = SpacePrefix(collection_, number_);
-  auto it = store.NewIterator(storage::Table::kVectors, prefix);
+  auto it = store_->NewIterator(storage::Table::kVectors, prefix);
   for (it->Seek(VectorKey(collection_, number_, from)); it->Valid(); it->Next()) {
     ASSIGN_OR_RETURN(const absl::string_view bytes, it->value());
     const uint64_t vid = VidOfKey(it->key());
@@ -183,7 +184,8 @@ absl::Status VectorSpace::AddStored(const storage::Store& store, uint64_t from, 
 }
 
 absl::Status VectorSpace::Add(absl::Span<const uint64_t> vids, absl::Span<const float> vectors) {
-  return AddRows(vids, vectors, index().get());
+  const auto index = this->index();
+  return index->options().kind == index::Kind::kTree ? absl::OkStatus() : AddRows(vids, vectors, index.get());
 }
 
 void VectorSpace::Remove(absl::Span<const uint64_t> vids) { index()->Remove(vids); }
@@ -200,25 +202,33 @@ bool VectorSpace::HasOutgrownFlat() const {
 }
 
 bool VectorSpace::WantsFolding(bool any) const {
-  const index::IndexStats stats = index()->Stats();
+  const auto index = this->index();
+  if (index->options().kind == index::Kind::kTree) return false;  // maintenance does
+  const index::IndexStats stats = index->Stats();
   if (any) return stats.tombstones > 0;
   return stats.tombstones > kFoldLeast && stats.tombstones > kFoldShare * stats.live;
 }
 
-absl::Status VectorSpace::Replace(const storage::Store& store, absl::Mutex* gate,
-                                  bool wait) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+absl::Status VectorSpace::Replace(absl::Mutex* gate, bool wait,
+                                  const std::function<bool()>& stop) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   if (wait) {
     replacing_.Lock();
   } else if (!replacing_.TryLock()) {
     return absl::OkStatus();
   }
   const absl::Cleanup done = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { replacing_.Unlock(); };
+  return WantsTree() ? ReplaceByTree(gate, stop) : ReplaceInMemory(gate);
+}
+
+absl::Status VectorSpace::ReplaceInMemory(absl::Mutex* gate) {
   const auto old = index();
+  if (old->options().kind == index::Kind::kTree) return absl::OkStatus();
   if (old->Stats().tombstones == 0 && !HasOutgrownFlat()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(std::shared_ptr<index::VectorIndex> fresh,
-                   index::CreateIndex(OptionsFor(TargetKind(old->Stats().live))));
+  index::Kind kind = TargetKind(old->Stats().live);
+  if (kind == index::Kind::kTree) kind = old->options().kind;  // grown meanwhile: that is the next call's
+  ASSIGN_OR_RETURN(std::shared_ptr<index::VectorIndex> fresh, index::CreateIndex(OptionsFor(kind)));
   // From the store: what the index holds may be rounded.
-  RETURN_IF_ERROR(AddStored(store, 0, fresh.get()));
+  RETURN_IF_ERROR(AddStored(0, fresh.get()));
   // Changes went on in the old index meanwhile; with writers held back, catch up and swap.
   absl::MutexLock hold(gate);
   index::VidSet missing = old->LiveVids();
@@ -233,12 +243,16 @@ absl::Status VectorSpace::Replace(const storage::Store& store, absl::Mutex* gate
   index::VidSet gone = fresh->LiveVids();
   gone -= old->LiveVids();
   fresh->Remove(ToVector(gone));
+  Serve(std::move(fresh));
+  return absl::OkStatus();
+}
+
+void VectorSpace::Serve(std::shared_ptr<index::VectorIndex> fresh) {
   {
     absl::MutexLock lock(&mutex_);
     index_ = std::move(fresh);
   }
   recall_.Replaced();
-  return absl::OkStatus();
 }
 
 }  // namespace larder

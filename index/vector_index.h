@@ -20,7 +20,8 @@ using Vid = uint64_t;
 
 // Numbers are part of the snapshot format; the same as larder::Metric.
 enum class Metric : uint8_t { kCosine = 0, kDot = 1, kL2 = 2 };
-enum class Kind : uint8_t { kFlat = 1, kHnsw = 2 };
+// kTree is made and opened by index/tree, and has no snapshots.
+enum class Kind : uint8_t { kFlat = 1, kHnsw = 2, kTree = 3 };
 
 // How an hnsw holds its rows. Numbers are part of the snapshot format.
 enum class RowCode : uint8_t {

@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -16,29 +15,12 @@
 
 #include "tests/support/crash_kv.h"
 #include "tests/support/crash_log.h"
+#include "tests/support/crash_process.h"
 #include "tests/support/documents.h"
 #include "tests/support/temp_dir.h"
 
 namespace larder::testing {
 namespace {
-
-pid_t StartWorker(const std::string& db, const std::string& log, uint64_t seed) {
-  const std::string seed_text = std::to_string(seed);
-  const pid_t child = fork();
-  if (child == 0) {
-    execl(LARDER_CRASH_WORKER, LARDER_CRASH_WORKER, db.c_str(), log.c_str(), seed_text.c_str(), nullptr);
-    _exit(127);
-  }
-  return child;
-}
-
-void WaitForFirstLine(const std::string& log) {
-  std::error_code error;
-  for (int i = 0; i < 10'000; ++i) {
-    if (std::filesystem::file_size(log, error) > 0 && !error) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-}
 
 int64_t StateOf(const Collection& docs, const std::string& id) {
   const auto document = docs.Get(id, "", true);
@@ -96,7 +78,7 @@ TEST(Crash, NoAcknowledgedWriteIsLost) {
   const uint64_t reads_a_check = reads_wanted != nullptr ? std::strtoull(reads_wanted, nullptr, 10) * 10 / cycles : 0;
   for (int cycle = 1; cycle <= cycles; ++cycle) {
     const std::string log = dir / ("log-" + std::to_string(cycle));
-    const pid_t child = StartWorker(dir / "db", log, cycle);
+    const pid_t child = StartCrashWorker(dir / "db", log, cycle);
     // Most kills meet writes, however slow the machine; some meet the opening and its recovery.
     if (cycle % 8 != 0) WaitForFirstLine(log);
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 80));

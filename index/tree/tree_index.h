@@ -19,6 +19,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
@@ -79,6 +80,11 @@ class TreeIndex {
   absl::Status Insert(absl::Span<const Vid> vids, absl::Span<const float> vectors);
   // Durable, and found no more. Unknown vids are harmless.
   absl::Status Remove(absl::Span<const Vid> vids);
+  // Both as part of a larger commit: `commit` is called once with the rows, writes them together with the caller's
+  // own (or fails), and must not call this tree. All is found, and found no more, when this returns.
+  using Commit = absl::FunctionRef<absl::Status(storage::WriteBatch)>;
+  absl::Status Change(absl::Span<const Vid> vids, absl::Span<const float> vectors, absl::Span<const Vid> gone,
+                      Commit commit);
   // Does one piece of background work, if there is any: false when there was none. Runs beside everything; a
   // second call waits.
   absl::StatusOr<bool> Maintain();

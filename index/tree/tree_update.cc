@@ -80,6 +80,15 @@ void TreeIndex::PutIds(size_t nodes, size_t groups, WriteBatch* batch) const {
 }
 
 absl::Status TreeIndex::Insert(absl::Span<const Vid> vids, absl::Span<const float> vectors) {
+  return Change(vids, vectors, {}, [this](WriteBatch batch) { return store_->Write(std::move(batch)).status(); });
+}
+
+absl::Status TreeIndex::Remove(absl::Span<const Vid> vids) {
+  return Change({}, {}, vids, [this](WriteBatch batch) { return store_->Write(std::move(batch)).status(); });
+}
+
+absl::Status TreeIndex::Change(absl::Span<const Vid> vids, absl::Span<const float> vectors, absl::Span<const Vid> gone,
+                               Commit commit) {
   const TreeOptions& options = header_.options;
   RETURN_IF_ERROR(CheckAdd(vids, vectors, options.dimension));
   std::vector<Arrival> arrivals(vids.size());
@@ -102,9 +111,16 @@ absl::Status TreeIndex::Insert(absl::Span<const Vid> vids, absl::Span<const floa
   };
   std::vector<Entry> entries;
   std::vector<std::pair<uint32_t, std::string>> rows;  // by group, in order of slots
-  absl::MutexLock commit(&commit_mutex_);  // places and homes stay as they are until they are published
+  absl::MutexLock hold(&commit_mutex_);  // places and homes stay as they are until they are published
   WriteBatch batch;
   {
+    absl::ReaderMutexLock lock(&mutex_);
+    for (const Vid vid : gone) {
+      // The row of one that was removed before may know more already.
+      if (!removed_.Contains(vid)) batch.Put(Table::kTree, keys_.OfVid('x', vid), "");
+    }
+  }
+  if (!arrivals.empty()) {
     // Groups appear when their rows do: until then the last one counts as taking rows, and is not sealed.
     absl::MutexLock lock(&mutex_);
     size_t groups = groups_.size();
@@ -128,9 +144,10 @@ absl::Status TreeIndex::Insert(absl::Span<const Vid> vids, absl::Span<const floa
     }
     PutIds(postings_.size(), groups, &batch);
   }
-  const absl::Status written = store_->Write(std::move(batch)).status();
+  const absl::Status written = commit(std::move(batch));
   absl::MutexLock lock(&mutex_);
   if (!written.ok()) {
+    if (arrivals.empty()) return written;
     // Whether it was written is not known: these slots are not given out again, and their groups stay open.
     for (const auto& [group, row] : rows) {
       uncertain_groups_.insert(group);
@@ -150,16 +167,7 @@ absl::Status TreeIndex::Insert(absl::Span<const Vid> vids, absl::Span<const floa
     changed.insert(entry.node);
   }
   for (const uint32_t node : changed) Repack(node, &deltas_[node]);
-  return absl::OkStatus();
-}
-
-absl::Status TreeIndex::Remove(absl::Span<const Vid> vids) {
-  absl::MutexLock commit(&commit_mutex_);
-  WriteBatch batch;
-  for (const Vid vid : vids) batch.Put(Table::kTree, keys_.OfVid('x', vid), "");
-  RETURN_IF_ERROR(store_->Write(std::move(batch)).status());
-  absl::MutexLock lock(&mutex_);
-  for (const Vid vid : vids) removed_.Add(vid);
+  for (const Vid vid : gone) removed_.Add(vid);
   return absl::OkStatus();
 }
 

@@ -1,0 +1,261 @@
+// A collection that a disk tree serves: what users see of it, from the first vectors to a kill.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "larder/database.h"
+#include "tests/support/documents.h"
+#include "tests/support/temp_dir.h"
+
+namespace larder {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::DocumentOf;
+using testing::TempDir;
+using testing::VectorsOnly;
+
+constexpr uint32_t kDimension = 32;
+constexpr size_t kDocuments = 4000, kLess = 1500;
+
+class TreeCollection : public ::testing::Test {
+ protected:
+  TreeCollection() {
+    // Vectors that lie near centres, as embeddings do.
+    std::vector<std::vector<float>> centres;
+    for (int i = 0; i < 50; ++i) centres.push_back(testing::RandomVector(kDimension, random_));
+    for (size_t i = 0; i < 3 * kDocuments; ++i) vectors_.push_back(Near(centres[i % centres.size()]));
+    Open();
+  }
+  std::vector<float> Near(const std::vector<float>& centre) {
+    std::vector<float> vector = testing::RandomVector(kDimension, random_);
+    for (size_t i = 0; i < vector.size(); ++i) vector[i] = centre[i] + 0.5f * vector[i];
+    return vector;
+  }
+  void Open() {
+    OpenOptions options;
+    options.create_if_missing = true;
+    auto db = Database::Open(dir_ / "db", options);
+    ASSERT_TRUE(db.ok()) << db.status();
+    db_ = *std::move(db);
+  }
+  void Reopen() {
+    ASSERT_TRUE(db_->Close().ok());
+    db_.reset();
+    Open();
+  }
+  void Create(Metric metric = Metric::kCosine, IndexKind index = IndexKind::kTree) {
+    ASSERT_TRUE(db_->CreateCollection("docs", VectorsOnly(kDimension, index, metric)).ok());
+  }
+  void Fill(size_t first, size_t end) {
+    std::vector<Document> batch;
+    for (size_t i = first; i < end; ++i) {
+      batch.push_back(DocumentOf(std::to_string(i), vectors_[i], {{"third", i % 3 == 0}, {"n", static_cast<int>(i)}}));
+    }
+    ASSERT_TRUE(Docs().Upsert(batch).ok());
+  }
+  // 4000 documents that a tree serves.
+  void FillTree(Metric metric = Metric::kCosine) {
+    Create(metric);
+    Fill(0, kDocuments);
+    ASSERT_TRUE(db_->Compact().ok());
+    ASSERT_EQ(Space().serving, IndexKind::kTree) << Space().problem;
+  }
+  static SearchRequest Matching(const std::string& filter, uint32_t k = 10) {
+    SearchRequest request;
+    request.filter = filter;
+    request.k = k;
+    return request;
+  }
+  static SearchRequest Exactly() {
+    SearchRequest request;
+    request.exact = true;
+    return request;
+  }
+  Collection Docs() { return *db_->GetCollection("docs"); }
+  VectorSpaceInfo Space() { return Docs().Info().spaces[0]; }
+  SearchReply Search(const std::vector<float>& vector, const SearchRequest& like = {}) {
+    SearchRequest request = like;
+    request.vector = vector;
+    const auto reply = Docs().Search(request);
+    EXPECT_TRUE(reply.ok()) << reply.status();
+    return reply.ok() ? *reply : SearchReply();
+  }
+  // Of the 10 nearest by an exact search, which share the searches of every 40th vector find.
+  double Recall(const SearchRequest& like = {}) {
+    SearchRequest exact = like;
+    exact.exact = true;
+    exact.target_recall = 0;
+    size_t found = 0, wanted = 0;
+    for (size_t i = 0; i < kDocuments; i += 40) {
+      const SearchReply truth = Search(vectors_[i], exact), reply = Search(vectors_[i], like);
+      EXPECT_EQ(reply.hits.size(), truth.hits.size());
+      wanted += truth.hits.size();
+      for (const Hit& hit : reply.hits) {
+        found += std::any_of(truth.hits.begin(), truth.hits.end(), [&](const Hit& t) { return t.vid == hit.vid; });
+      }
+    }
+    return static_cast<double>(found) / static_cast<double>(wanted);
+  }
+  bool Finds(size_t i) {
+    const SearchReply reply = Search(vectors_[i], Matching("", 1));
+    return reply.hits.size() == 1 && reply.hits[0].document_id == std::to_string(i);
+  }
+  void ExpectClean() {
+    const auto report = db_->Verify();
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_THAT(report->problems, IsEmpty());
+  }
+
+  TempDir dir_;
+  std::mt19937_64 random_{1};
+  std::unique_ptr<Database> db_;
+  std::vector<std::vector<float>> vectors_;
+};
+
+TEST_F(TreeCollection, IsFlatWhileSmallThenATreeInTheBackgroundWhileItIsWrittenAndRead) {
+  Create();
+  Fill(0, kLess);
+  EXPECT_EQ(Space().serving, IndexKind::kFlat);
+  EXPECT_EQ(Search(vectors_[0]).plan, "flat");
+  Fill(kLess, kDocuments);
+  size_t next = kDocuments;
+  for (int i = 0; i < 2000 && Space().serving != IndexKind::kTree; ++i) {
+    Fill(next, next + 2);
+    EXPECT_TRUE(Finds(next + 1));
+    ASSERT_TRUE(*Docs().Delete(std::to_string(next + 1)));
+    next += 2;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  ASSERT_EQ(Space().serving, IndexKind::kTree) << Space().problem;
+  EXPECT_EQ(Space().vectors, kDocuments + (next - kDocuments) / 2);
+  EXPECT_EQ(Docs().Info().chunks, Space().vectors);
+  for (size_t i = kDocuments; i < next; ++i) ASSERT_EQ(Finds(i), i % 2 == 0) << i;
+  ExpectClean();
+}
+
+TEST_F(TreeCollection, FindsByTargetRecallAndSaysWhatItRead) {
+  FillTree();
+  EXPECT_THAT(Space().code, HasSubstr("rabitq"));
+  EXPECT_LT(Space().resident_bytes, kDocuments * kDimension * sizeof(float) / 2);
+  EXPECT_GE(Recall(), 0.95);
+  SearchRequest surer;
+  surer.target_recall = 0.99;
+  EXPECT_GE(Recall(surer), 0.985);
+  const SearchReply reply = Search(vectors_[7]);
+  EXPECT_EQ(reply.plan, "tree");
+  EXPECT_EQ(reply.io.rounds, 2u);
+  EXPECT_GT(reply.io.postings, 0u);
+  EXPECT_GT(reply.io.reads, reply.io.postings);
+  EXPECT_GT(reply.io.bytes, 4096u);
+  EXPECT_GE(reply.io.candidates, 10u);
+  ASSERT_TRUE(reply.recall_estimate.has_value());
+  EXPECT_GE(*reply.recall_estimate, 0.95f);
+  EXPECT_EQ(reply.hits[0].document_id, "7");
+  EXPECT_NEAR(reply.hits[0].score, 1, 1e-3);
+  EXPECT_EQ(reply.hits[0].text, "text of 7");
+  EXPECT_EQ(Search(vectors_[7], Exactly()).io, SearchIo());
+}
+
+TEST_F(TreeCollection, GivesAllMatchesOfAnyFilter) {
+  FillTree();
+  EXPECT_EQ(Search(vectors_[3], Matching("third = true")).plan, "filtered tree");
+  EXPECT_GE(Recall(Matching("third = true")), 0.95);
+  EXPECT_EQ(Search(vectors_[3], Matching("n < 5")).plan, "matches");
+  EXPECT_EQ(Search(vectors_[3], Matching("n < 5")).hits.size(), 5u);
+  EXPECT_EQ(Search(vectors_[3], Matching("third = true", 1300)).hits.size(), 1300u);
+  EXPECT_EQ(Search(vectors_[3], Matching("third = true", 10'000)).hits.size(), 1334u);
+  EXPECT_EQ(Search(vectors_[3], Matching("", 10'000)).hits.size(), kDocuments);
+}
+
+TEST_F(TreeCollection, TakesWritesInPlaceAndOpensAgain) {
+  FillTree(Metric::kL2);
+  Fill(kDocuments, kDocuments + 1000);
+  for (size_t i = 0; i < 500; ++i) ASSERT_TRUE(*Docs().Delete(std::to_string(i)));
+  std::swap(vectors_[500], vectors_[2 * kDocuments]);
+  Fill(500, 501);  // another vector for the same id
+  EXPECT_EQ(Space().vectors, kDocuments + 500);
+  for (int round = 0; round < 2; ++round) {
+    for (size_t i = 0; i < kDocuments + 1000; i += 7) ASSERT_EQ(Finds(i), i >= 500) << i;
+    ASSERT_TRUE(Finds(500));
+    EXPECT_EQ(Space().vectors, kDocuments + 500);
+    ExpectClean();
+    Reopen();
+    EXPECT_EQ(Space().serving, IndexKind::kTree);
+    EXPECT_EQ(Search(vectors_[600]).plan, "tree");
+  }
+}
+
+TEST_F(TreeCollection, IsMadeAnewWhenItHasOutgrownItself) {
+  Create();
+  Fill(0, 2500);
+  ASSERT_TRUE(db_->Compact().ok());
+  const uint64_t extents = db_->Stats()->extent_live_bytes;
+  Fill(2500, 3 * kDocuments);  // fewer than 4 times 2500 do not matter
+  ASSERT_TRUE(db_->Compact().ok());
+  EXPECT_EQ(Space().serving, IndexKind::kTree);
+  EXPECT_EQ(Space().vectors, 3 * kDocuments);
+  EXPECT_LT(db_->Stats()->extent_live_bytes, extents * 10) << "the old tree went";
+  EXPECT_GE(Recall(), 0.95);
+  ExpectClean();
+}
+
+TEST_F(TreeCollection, GoesWithItsCollectionAndItsExtents) {
+  FillTree();
+  EXPECT_GT(db_->Stats()->extent_live_bytes, 100'000u);
+  ASSERT_TRUE(db_->DropCollection("docs").ok());
+  EXPECT_EQ(db_->Stats()->extent_live_bytes, 0u);
+  ExpectClean();
+}
+
+TEST_F(TreeCollection, IsInABackup) {
+  FillTree();
+  ASSERT_TRUE(db_->Backup((dir_ / "backups")).ok());
+  ASSERT_TRUE(db_->Close().ok());
+  ASSERT_TRUE(Database::Restore((dir_ / "backups"), (dir_ / "restored")).ok());
+  std::filesystem::remove_all((dir_ / "db"));
+  std::filesystem::rename((dir_ / "restored"), (dir_ / "db"));
+  Open();
+  EXPECT_EQ(Search(vectors_[9]).plan, "tree");
+  EXPECT_TRUE(Finds(9));
+  ExpectClean();
+}
+
+TEST_F(TreeCollection, ThatIsDamagedAnswersFromTheStoredRowsAndIsMadeAnew) {
+  FillTree();
+  ASSERT_TRUE(db_->Close().ok());
+  db_.reset();
+  for (const auto& file : std::filesystem::directory_iterator((dir_ / "db/extents"))) {
+    std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    for (uint64_t at = 4096 + 100; at < file.file_size(); at += 4096) {
+      bytes.seekp(static_cast<std::streamoff>(at));
+      bytes.put('\x5a');
+    }
+  }
+  Open();
+  SearchReply reply = Search(vectors_[11]);
+  EXPECT_THAT(reply.plan, ::testing::AnyOf("stored rows", "tree"));
+  EXPECT_EQ(reply.hits[0].document_id, "11");
+  for (int i = 0; i < 2000 && Search(vectors_[11]).plan != "tree"; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  reply = Search(vectors_[11]);
+  EXPECT_EQ(reply.plan, "tree");
+  EXPECT_EQ(Space().problem, "");
+  EXPECT_GE(Recall(), 0.95);
+}
+
+TEST_F(TreeCollection, IsRefusedAPrefix) {
+  CollectionOptions options = VectorsOnly(kDimension, IndexKind::kTree);
+  options.spaces[0].prefix = 8;
+  EXPECT_EQ(db_->CreateCollection("docs", options).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace larder
