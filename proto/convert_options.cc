@@ -15,10 +15,11 @@ constexpr EnumTable<Metric, v1::Metric, 3> kMetrics = {
     "metric",
     {{Metric::kCosine, v1::METRIC_COSINE}, {Metric::kDot, v1::METRIC_DOT}, {Metric::kL2, v1::METRIC_L2}}};
 
-constexpr EnumTable<IndexKind, v1::IndexKind, 3> kIndexKinds = {"index kind",
+constexpr EnumTable<IndexKind, v1::IndexKind, 4> kIndexKinds = {"index kind",
                                                                 {{IndexKind::kAuto, v1::INDEX_KIND_AUTO},
                                                                  {IndexKind::kFlat, v1::INDEX_KIND_FLAT},
-                                                                 {IndexKind::kHnsw, v1::INDEX_KIND_HNSW}}};
+                                                                 {IndexKind::kHnsw, v1::INDEX_KIND_HNSW},
+                                                                 {IndexKind::kTree, v1::INDEX_KIND_TREE}}};
 
 constexpr EnumTable<RowCode, v1::RowCode, 3> kRowCodes = {
     "row code",
@@ -111,6 +112,7 @@ absl::Status ToProto(const VectorSpaceInfo& info, v1::VectorSpaceInfo* message) 
   message->set_recall_points(info.recall_points);
   message->set_recall_correction(info.recall_correction);
   message->set_code(info.code);
+  message->set_problem(info.problem);
   return absl::OkStatus();
 }
 
@@ -129,6 +131,7 @@ absl::StatusOr<VectorSpaceInfo> FromProto(const v1::VectorSpaceInfo& message) {
   info.recall_checked = message.recall_checked();
   info.recall_points = message.recall_points();
   info.code = message.code();
+  info.problem = message.problem();
   info.recall_correction = message.recall_correction();
   return info;
 }

@@ -88,6 +88,14 @@ absl::Status ToProto(const SearchReply& reply, v1::SearchReply* message) {
   message->set_plan(reply.plan);
   message->set_matches(reply.matches);
   message->set_ef(reply.ef);
+  if (reply.io != SearchIo()) {
+    v1::SearchIo* const io = message->mutable_io();
+    io->set_rounds(reply.io.rounds);
+    io->set_reads(reply.io.reads);
+    io->set_bytes(reply.io.bytes);
+    io->set_postings(reply.io.postings);
+    io->set_candidates(reply.io.candidates);
+  }
   if (reply.recall_estimate) message->set_recall_estimate(*reply.recall_estimate);
   for (const StageTiming& timing : reply.timings) {
     v1::StageTiming* sent = message->add_timings();
@@ -107,6 +115,8 @@ absl::StatusOr<SearchReply> FromProto(const v1::SearchReply& message) {
   reply.plan = message.plan();
   reply.matches = message.matches();
   reply.ef = message.ef();
+  const v1::SearchIo& io = message.io();
+  reply.io = {io.rounds(), io.reads(), io.bytes(), io.postings(), io.candidates()};
   if (message.has_recall_estimate()) reply.recall_estimate = message.recall_estimate();
   for (const v1::StageTiming& timing : message.timings()) {
     reply.timings.push_back(StageTiming{.stage = timing.stage(), .micros = timing.micros()});

@@ -14,7 +14,7 @@ namespace {
 const std::map<std::string, Metric> kMetrics = {
     {"cosine", Metric::kCosine}, {"dot", Metric::kDot}, {"l2", Metric::kL2}};
 const std::map<std::string, IndexKind> kIndexes = {
-    {"auto", IndexKind::kAuto}, {"flat", IndexKind::kFlat}, {"hnsw", IndexKind::kHnsw}};
+    {"auto", IndexKind::kAuto}, {"flat", IndexKind::kFlat}, {"hnsw", IndexKind::kHnsw}, {"tree", IndexKind::kTree}};
 const std::map<std::string, RowCode> kRowCodes = {
     {"auto", RowCode::kAuto}, {"f32", RowCode::kF32}, {"sq4x8", RowCode::kSq4x8}};
 const std::map<std::string, EmbedderKind> kEmbedders = {
@@ -72,7 +72,11 @@ std::string Described(const CollectionDescription& description) {
                 Thousands(space.vectors), Thousands(space.tombstones), HumanBytes(space.resident_bytes),
                 RecallText(space)});
   }
-  return text + spaces.ToString();
+  text += spaces.ToString();
+  for (const VectorSpaceInfo& space : info.spaces) {
+    if (!space.problem.empty()) absl::StrAppend(&text, "\nspace ", space.name, ": ", Printable(space.problem), "\n");
+  }
+  return text;
 }
 
 absl::Status PrintDescription(Session& session, Backend& backend, const std::string& name) {
@@ -109,7 +113,7 @@ void AddCreateOptions(CLI::App* command, CreateArgs& args) {
       ->transform(CLI::CheckedTransformer(kEmbedders).description("NAME"));
   command->add_option("--metric", args.first.metric, "cosine (default), dot or l2")
       ->transform(CLI::CheckedTransformer(kMetrics).description("NAME"));
-  command->add_option("--index", args.first.index, "auto (default), flat or hnsw")
+  command->add_option("--index", args.first.index, "auto (default), flat, hnsw, or tree, which keeps vectors on disk")
       ->transform(CLI::CheckedTransformer(kIndexes).description("NAME"));
   command->add_option("--dimension", args.first.dimension, "Of the vectors; needed without an embedder");
   command->add_option("--prefix", args.first.prefix,

@@ -47,7 +47,10 @@ void PrintReply(Session& session, const SearchReply& reply, const SearchArgs& ar
   absl::StrAppend(&text, reply.hits.size(), " of ", Thousands(reply.matches), " chunks in ",
                   HumanMicros(absl::ToDoubleMicroseconds(took)), " (", reply.plan);
   if (reply.ef > 0) absl::StrAppend(&text, ", ef ", reply.ef);
-  if (reply.ef > 0 && reply.recall_estimate) {
+  if (reply.io.rounds > 0) {
+    absl::StrAppend(&text, ", ", reply.io.reads, " reads of ", HumanBytes(reply.io.bytes), " in ", reply.io.rounds, " rounds");
+  }
+  if ((reply.ef > 0 || reply.io.rounds > 0) && reply.recall_estimate) {
     absl::StrAppendFormat(&text, ", recall about %.3f", *reply.recall_estimate);
   }
   for (const StageTiming& timing : reply.timings) {

@@ -44,6 +44,7 @@ Json ToJson(const VectorSpaceInfo& space) {
           {"tombstones", space.tombstones},
           {"resident_bytes", space.resident_bytes},
           {"code", space.code},
+          {"problem", space.problem},
           {"recall", RecallJson(space)}};
 }
 
@@ -142,6 +143,13 @@ Json ToJson(const Hit& hit, const SearchRequest& request) {
 Json ToJson(const SearchReply& reply, const SearchRequest& request) {
   Json json{{"plan", reply.plan}, {"matches", reply.matches}};
   if (reply.ef > 0) json["ef"] = reply.ef;
+  if (reply.io != SearchIo()) {
+    json["io"] = {{"rounds", reply.io.rounds},
+                  {"reads", reply.io.reads},
+                  {"bytes", reply.io.bytes},
+                  {"postings", reply.io.postings},
+                  {"candidates", reply.io.candidates}};
+  }
   if (reply.recall_estimate) json["recall_estimate"] = *reply.recall_estimate;
   json["hits"] = Json::array();
   for (const Hit& hit : reply.hits) json["hits"].push_back(ToJson(hit, request));
@@ -235,7 +243,7 @@ const char* NameOf(Metric metric) {
   return kNames[static_cast<size_t>(metric)];
 }
 const char* NameOf(IndexKind kind) {
-  constexpr const char* kNames[] = {"auto", "flat", "hnsw"};
+  constexpr const char* kNames[] = {"auto", "flat", "hnsw", "tree"};
   return kNames[static_cast<size_t>(kind)];
 }
 const char* NameOf(RowCode code) {

@@ -33,7 +33,7 @@ void AddCreation(CLI::App& app, IngestArguments& a) {
   static const std::map<std::string, Metric> kMetrics = {
       {"cosine", Metric::kCosine}, {"dot", Metric::kDot}, {"l2", Metric::kL2}};
   static const std::map<std::string, IndexKind> kIndexes = {
-      {"auto", IndexKind::kAuto}, {"flat", IndexKind::kFlat}, {"hnsw", IndexKind::kHnsw}};
+      {"auto", IndexKind::kAuto}, {"flat", IndexKind::kFlat}, {"hnsw", IndexKind::kHnsw}, {"tree", IndexKind::kTree}};
   static const std::map<std::string, RowCode> kRowCodes = {
       {"auto", RowCode::kAuto}, {"f32", RowCode::kF32}, {"sq4x8", RowCode::kSq4x8}};
   const std::string group = "Creating the collection";
@@ -58,7 +58,7 @@ void AddCreation(CLI::App& app, IngestArguments& a) {
       ->transform(CLI::CheckedTransformer(kMetrics).description(""))
       ->needs(create)
       ->group(group);
-  app.add_option("--index", space.index, "auto (default), flat, hnsw")
+  app.add_option("--index", space.index, "auto (default), flat, hnsw, tree")
       ->transform(CLI::CheckedTransformer(kIndexes).description(""))
       ->needs(create)
       ->group(group);
