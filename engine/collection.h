@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "larder/collection_info.h"
 #include "larder/options.h"
 #include "larder/types.h"
 

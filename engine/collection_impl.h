@@ -40,6 +40,8 @@ class CollectionImpl {
 
   const CollectionRecord& record() const { return record_; }
   CollectionInfo Info() const;
+  absl::Span<const std::unique_ptr<VectorSpace>> spaces() const { return spaces_; }
+  uint64_t directory_bytes() const { return directory_.resident_bytes(); }
 
   absl::StatusOr<std::vector<UpsertResult>> Upsert(absl::Span<const Document> documents, bool sync);
   absl::StatusOr<bool> Delete(absl::string_view id, absl::string_view tenant, bool sync);

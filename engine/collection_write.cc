@@ -225,9 +225,6 @@ absl::Status CollectionImpl::ApplyUpserts(absl::Span<PreparedDocument* const> ru
   const std::vector<uint64_t> vids = VidRange(first_vid, chunks);
   std::vector<float> rows;
   for (const auto& space : spaces_) {
-  }
-  std::vector<float> rows;
-  for (const auto& space : spaces_) {
     rows.clear();
     for (const PreparedDocument* document : run) {
       const std::vector<float>& vectors = document->vectors[space->number()];

@@ -18,6 +18,11 @@ using storage::Table;
 
 namespace {
 
+// A build takes an eighth of the budget, and what is left of it when it is due.
+uint64_t TreeBuildBytes(uint64_t memory_bytes) {
+  return std::clamp<uint64_t>(memory_bytes / 8, 16 << 20, 256 << 20);
+}
+
 constexpr absl::Duration kTuneInterval = absl::Milliseconds(200);
 constexpr absl::Duration kTreeInterval = absl::Milliseconds(50), kTreeRetry = absl::Seconds(5);
 
@@ -70,6 +75,7 @@ absl::Status DatabaseImpl::OpenStorage(absl::string_view path) {
   services_.path = std::string(path);
   services_.clock = options_.clock;
   services_.build_threads = std::make_unique<BuildThreads>(options_.index_threads);
+  if (options_.memory_bytes > 0) services_.tree_build_bytes = TreeBuildBytes(options_.memory_bytes);
   ASSIGN_OR_RETURN(services_.store, storage::Store::Open(path, store));
   if (options_.accept_data_loss) {
     // The indexes may know of commits that the store has lost.
@@ -191,6 +197,7 @@ void DatabaseImpl::MaintainTrees() {
   absl::Duration pause = kTreeInterval;
   while (!stop_.WaitForNotificationWithTimeout(pause)) {
     pause = kTreeInterval;
+    KeepBudget();
     for (const auto& collection : Collections()) {
       absl::ReaderMutexLock lock(&collection->life);
       if (!collection->closed.ok()) continue;

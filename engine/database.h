@@ -42,7 +42,10 @@ struct DatabaseStats {
   uint64_t collections = 0;
   uint64_t documents = 0, chunks = 0, kv_entries = 0;
   uint64_t store_bytes = 0, extent_bytes = 0, extent_live_bytes = 0, index_bytes = 0;  // on disk
-  uint64_t resident_index_bytes = 0;
+  uint64_t resident_index_bytes = 0;  // vectors, graphs, centroids; what a tree has not folded yet
+  uint64_t resident_directory_bytes = 0;  // which document a chunk is of
+  uint64_t resident_store_bytes = 0;      // block cache, write buffers, table readers
+  uint64_t memory_bytes = 0;              // OpenOptions::memory_bytes
 };
 
 // Thread-safe. Close() (or the destructor) waits for calls in flight, takes index snapshots and

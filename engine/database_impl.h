@@ -52,6 +52,7 @@ class DatabaseImpl {
   void SweepKv();
   void CollectWhereWorth();
   void MaintainTrees();  // builds, folds, splits
+  void KeepBudget();     // says which collection leaves memory
   absl::Status CollectExtents();
   absl::StatusOr<bool> RelocateTree(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
                                     const storage::ExtentPointer& to, storage::WriteBatch* batch);

@@ -24,6 +24,8 @@ namespace {
 
 // Extents are collected once this share of the extents is new garbage.
 constexpr uint64_t kCollectShare = 8;
+// Code, stacks, buffers of reads and writes under way.
+constexpr uint64_t kProcessBytes = 32 << 20;
 
 }  // namespace
 
@@ -41,8 +43,11 @@ absl::StatusOr<DatabaseStats> DatabaseImpl::Stats() const {
   stats.extent_bytes = extents.bytes;
   stats.extent_live_bytes = extents.live_bytes;
   stats.index_bytes = storage::TreeBytes(services_.path + "/index");
+  stats.resident_store_bytes = services_.store->Stats().memory_bytes;
+  stats.memory_bytes = options_.memory_bytes;
   for (const auto& collection : Collections()) {
     ++stats.collections;
+    stats.resident_directory_bytes += collection->directory_bytes();
     for (const VectorSpaceInfo& space : collection->Info().spaces) stats.resident_index_bytes += space.resident_bytes;
   }
   return stats;
@@ -116,6 +121,26 @@ absl::StatusOr<VerifyReport> DatabaseImpl::Verify() const {
     RETURN_IF_ERROR(collection->VerifyIndexes(&report.index_entries, &report.problems));
   }
   return report;
+}
+
+void DatabaseImpl::KeepBudget() {
+  if (options_.memory_bytes == 0) return;
+  uint64_t used = options_.block_cache_bytes + 2 * options_.write_buffer_bytes + kProcessBytes + services_.tree_build_bytes;
+  uint64_t most = 0;
+  VectorSpace* largest = nullptr;
+  const auto collections = Collections();  // hold the spaces
+  for (const auto& collection : collections) {
+    used += collection->directory_bytes();
+    for (const auto& space : collection->spaces()) {
+      const auto index = space->index();
+      const uint64_t bytes = index->Stats().resident_bytes;
+      used += bytes;
+      if (index->options().kind == index::Kind::kTree || space->options().index != IndexKind::kAuto || bytes <= most) continue;
+      most = bytes;
+      largest = space.get();
+    }
+  }
+  if (used > options_.memory_bytes && largest != nullptr) largest->LeaveMemory();
 }
 
 absl::Status DatabaseImpl::Compact() {

@@ -23,6 +23,7 @@ struct DatabaseServices {
   std::unique_ptr<storage::ExtentStore> extents;
   KvCacheImpl* kv = nullptr;
   std::unique_ptr<BuildThreads> build_threads;
+  uint64_t tree_build_bytes = 256 << 20;  // what building a tree may take of memory
   std::function<absl::Time()> clock;
   // The collection's embedder, loaded at first use and shared; null for EmbedderKind::kNone.
   // FailedPrecondition if it is not the one the collection was made with.

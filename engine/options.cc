@@ -17,6 +17,10 @@ absl::Status InRange(absl::string_view what, uint64_t value, uint64_t low, uint6
 absl::Status OpenOptions::Validate() const {
   RETURN_IF_ERROR(InRange("block_cache_bytes", block_cache_bytes, 1 << 20, uint64_t{1} << 40));
   RETURN_IF_ERROR(InRange("write_buffer_bytes", write_buffer_bytes, 1 << 20, uint64_t{1} << 36));
+  if (memory_bytes != 0) {
+    RETURN_IF_ERROR(InRange("memory_bytes", memory_bytes, block_cache_bytes + 2 * write_buffer_bytes + kLeastMemoryBytes,
+                            uint64_t{1} << 50));
+  }
   RETURN_IF_ERROR(InRange("snapshot_every", snapshot_every, 1, UINT64_MAX));
   RETURN_IF_ERROR(InRange("index_threads", index_threads, 0, 1'024));
   if (kv_pool_bytes != 0) {

@@ -19,12 +19,18 @@ struct KvOptions {
   uint64_t tenant_bytes = 0;  // of each tenant that has no quota of its own; it evicts its own entries
 };
 
+inline constexpr uint64_t kLeastMemoryBytes = 48ull << 20;  // the process, and building a tree
+
 struct OpenOptions {
   bool create_if_missing = false;
   bool error_if_exists = false;
   // Open although the store is behind its commit mark: what is left becomes the truth.
   // Set by `larder repair` only.
   bool accept_data_loss = false;
+  // What the database may take of memory, all in all, except for kv_pool_bytes and a loaded embedder; 0 = no limit.
+  // Where it grows short, collections of index kAuto move to a tree on disk, the largest first, in the background;
+  // those of kFlat and kHnsw stay. At least the caches below, twice the write buffer, and kLeastMemoryBytes.
+  uint64_t memory_bytes = 0;
   uint64_t block_cache_bytes = 64ull << 20;
   uint64_t write_buffer_bytes = 64ull << 20;
   // Index snapshots are taken at close and after this many changed chunks.

@@ -251,6 +251,38 @@ TEST_F(TreeCollection, ThatIsDamagedAnswersFromTheStoredRowsAndIsMadeAnew) {
   EXPECT_GE(Recall(), 0.95);
 }
 
+TEST_F(TreeCollection, IsWhatAnAutoCollectionBecomesWhenMemoryIsShort) {
+  Create(Metric::kCosine, IndexKind::kAuto);
+  Fill(0, 2 * kDocuments);
+  ASSERT_TRUE(db_->Compact().ok());
+  EXPECT_EQ(Space().serving, IndexKind::kHnsw);
+  const uint64_t resident = db_->Stats()->resident_index_bytes;
+  ASSERT_TRUE(db_->Close().ok());
+  OpenOptions options;
+  options.block_cache_bytes = options.write_buffer_bytes = 1 << 20;
+  options.memory_bytes = (3 << 20) + kLeastMemoryBytes - 1;
+  EXPECT_EQ(Database::Open(dir_ / "db", options).status().code(), absl::StatusCode::kInvalidArgument);
+  ++options.memory_bytes;
+  db_ = *Database::Open(dir_ / "db", options);
+  size_t next = 2 * kDocuments;
+  for (int i = 0; i < 1000 && Space().serving != IndexKind::kTree; ++i, ++next) {
+    Fill(next, next + 1);
+    ASSERT_TRUE(Finds(next));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_EQ(Space().serving, IndexKind::kTree) << Space().problem;
+  EXPECT_EQ(Space().requested, IndexKind::kAuto);
+  EXPECT_LT(db_->Stats()->resident_index_bytes, resident / 2);
+  EXPECT_EQ(db_->Stats()->memory_bytes, options.memory_bytes);
+  EXPECT_GT(db_->Stats()->resident_directory_bytes, 0u);
+  EXPECT_GT(db_->Stats()->resident_store_bytes, 0u);
+  Reopen();  // without a budget
+  EXPECT_EQ(Space().serving, IndexKind::kTree);
+  for (size_t i = 0; i < next; i += 37) ASSERT_TRUE(Finds(i)) << i;
+  EXPECT_GE(Recall(), 0.95);
+  ExpectClean();
+}
+
 TEST_F(TreeCollection, IsRefusedAPrefix) {
   CollectionOptions options = VectorsOnly(kDimension, IndexKind::kTree);
   options.spaces[0].prefix = 8;

@@ -39,9 +39,9 @@ bool IsApproximate(const index::VectorIndex& index) {
 }
 
 VectorSpace::VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options, storage::Store* store,
-                         storage::ExtentStore* extents, BuildThreads* threads)
+                         storage::ExtentStore* extents, uint64_t build_bytes, BuildThreads* threads)
     : collection_(collection), number_(number), options_(std::move(options)), store_(store), extents_(extents),
-      threads_(threads) {}
+      build_bytes_(build_bytes), threads_(threads) {}
 
 index::IndexOptions VectorSpace::OptionsFor(index::Kind kind) const {
   index::IndexOptions options;
@@ -63,6 +63,7 @@ index::Kind VectorSpace::TargetKind(uint64_t vectors) const {
   if (options_.index == IndexKind::kFlat) return index::Kind::kFlat;
   if (options_.index == IndexKind::kHnsw) return index::Kind::kHnsw;
   if (options_.index == IndexKind::kTree) return vectors < kLeastTreeVectors ? index::Kind::kFlat : index::Kind::kTree;
+  if (leaving_memory_ && vectors >= kLeastTreeVectors) return index::Kind::kTree;
   return vectors < kAutoHnswVectors ? index::Kind::kFlat : index::Kind::kHnsw;
 }
 

@@ -2,6 +2,7 @@
 #ifndef LARDER_ENGINE_VECTOR_SPACE_H_
 #define LARDER_ENGINE_VECTOR_SPACE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "engine/tree_state.h"
 #include "index/recall/recall_tuner.h"
 #include "index/vector_index.h"
+#include "larder/collection_info.h"
 #include "larder/options.h"
 #include "larder/types.h"
 #include "storage/extent_store.h"
@@ -42,13 +44,16 @@ bool IsApproximate(const index::VectorIndex& index);
 class VectorSpace {
  public:
   // Store, extents and `threads`, which add to its index, must outlive it.
+  // `build_bytes`: what building a tree may take of memory.
   VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options, storage::Store* store,
-              storage::ExtentStore* extents, BuildThreads* threads);
+              storage::ExtentStore* extents, uint64_t build_bytes, BuildThreads* threads);
 
   const VectorSpaceOptions& options() const { return options_; }
   uint16_t number() const { return number_; }
   index::Metric metric() const { return static_cast<index::Metric>(options_.metric); }
 
+  // Moves an `auto` space to a tree, as memory is short: WantsTree says so from now on. False if it cannot be moved.
+  bool LeaveMemory();
   // What serves searches now. The pointer stays good while it is held, also when it is replaced.
   std::shared_ptr<index::VectorIndex> index() const;
   VectorSpaceInfo Info() const;
@@ -119,6 +124,8 @@ class VectorSpace {
   const VectorSpaceOptions options_;
   storage::Store* const store_;
   storage::ExtentStore* const extents_;
+  const uint64_t build_bytes_;
+  std::atomic<bool> leaving_memory_{false};
   BuildThreads* const threads_;
   absl::Mutex replacing_ ABSL_ACQUIRED_BEFORE(mutex_);  // one replacement at a time
   mutable index::RecallTuner recall_;

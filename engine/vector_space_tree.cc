@@ -59,6 +59,16 @@ bool VectorSpace::WantsTree() const {
   return vectors > kTreeGrowth * std::max(tree_built_rows_, kLeastTreeVectors);
 }
 
+bool VectorSpace::LeaveMemory() {
+  const auto index = this->index();
+  if (options_.index != IndexKind::kAuto || options_.prefix > 0 || index->options().kind == index::Kind::kTree ||
+      index->Stats().live < kLeastTreeVectors) {
+    return false;
+  }
+  leaving_memory_ = true;
+  return true;
+}
+
 absl::Status VectorSpace::Change(absl::Span<const uint64_t> vids, absl::Span<const float> vectors,
                                  absl::Span<const uint64_t> gone, WriteBatch batch, Commit next) {
   const std::shared_ptr<TreeSpace> tree = this->tree();
@@ -90,6 +100,7 @@ absl::StatusOr<std::unique_ptr<index::TreeIndex>> VectorSpace::BuildTree(const T
   options.tree.metric = metric();
   // Unit vectors lose nothing to speak of in half floats; others may not fit.
   options.tree.element = options_.metric == Metric::kCosine ? index::RowElement::kF16 : index::RowElement::kF32;
+  options.memory_bytes = build_bytes_;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   options.progress = [&stop](absl::string_view phase, uint64_t, uint64_t) {
     return stop() ? absl::CancelledError(absl::StrCat("a tree's build was stopped: ", phase)) : absl::OkStatus();

@@ -15,6 +15,9 @@ void ToProto(const DatabaseStats& stats, v1::StatsReply* message) {
   message->set_extent_live_bytes(stats.extent_live_bytes);
   message->set_index_bytes(stats.index_bytes);
   message->set_resident_index_bytes(stats.resident_index_bytes);
+  message->set_resident_directory_bytes(stats.resident_directory_bytes);
+  message->set_resident_store_bytes(stats.resident_store_bytes);
+  message->set_memory_bytes(stats.memory_bytes);
 }
 
 DatabaseStats FromProto(const v1::StatsReply& message) {
@@ -29,6 +32,9 @@ DatabaseStats FromProto(const v1::StatsReply& message) {
   stats.extent_live_bytes = message.extent_live_bytes();
   stats.index_bytes = message.index_bytes();
   stats.resident_index_bytes = message.resident_index_bytes();
+  stats.resident_directory_bytes = message.resident_directory_bytes();
+  stats.resident_store_bytes = message.resident_store_bytes();
+  stats.memory_bytes = message.memory_bytes();
   return stats;
 }
 

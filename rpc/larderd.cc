@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -22,6 +23,7 @@ namespace {
 struct Arguments {
   std::string database, port_file;
   KvSocketOptions kv_socket;
+  uint64_t memory_mib = 0;
   uint64_t kv_pool_mib = 0;
   OpenOptions open;
   ServerOptions server;
@@ -53,6 +55,10 @@ void Declare(CLI::App* app, Arguments* arguments) {
                   "directory for backups; without it none are made");
   app->add_flag("--allow-http-embedder", arguments->server.allow_http_embedder,
                 "let clients name embedding endpoints, and the environment variable sent there as the key");
+  app->add_option("--memory-mb", arguments->memory_mib,
+                  "what the database may take of memory, MiB, an eighth of it for each cache; 0 = no limit")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 24))
+      ->capture_default_str();
   app->add_option("--kv-pool-mb", arguments->kv_pool_mib, "shared memory for KV entries, MiB; 0 = none")
       ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 20))
       ->capture_default_str();
@@ -120,6 +126,11 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 1;
+  }
+  if (arguments.memory_mib > 0) {
+    arguments.open.memory_bytes = arguments.memory_mib << 20;
+    arguments.open.block_cache_bytes = arguments.open.write_buffer_bytes =
+        std::clamp<uint64_t>(arguments.open.memory_bytes / 8, 1 << 20, 64 << 20);
   }
   arguments.open.kv_pool_bytes = arguments.kv_pool_mib << 20;
   arguments.server.max_message_bytes = arguments.max_message_mib << 20;

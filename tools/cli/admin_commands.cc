@@ -19,7 +19,11 @@ std::string StatsText(const DatabaseStats& stats) {
                       "extents      ", HumanBytes(stats.extent_bytes), ", ",         //
                       HumanBytes(stats.extent_live_bytes), " of them live\n",        //
                       "indexes      ", HumanBytes(stats.index_bytes), " on disk, ",  //
-                      HumanBytes(stats.resident_index_bytes), " in memory\n");
+                      HumanBytes(stats.resident_index_bytes), " in memory\n",
+                      "memory       ", HumanBytes(stats.resident_index_bytes), " of indexes, ",
+                      HumanBytes(stats.resident_directory_bytes), " of the directory, ",
+                      HumanBytes(stats.resident_store_bytes), " of the store",
+                      stats.memory_bytes > 0 ? absl::StrCat("; at most ", HumanBytes(stats.memory_bytes)) : "", "\n");
 }
 
 // The recall of every vector space, as JSON and as lines.

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "larder/types.h"
+#include "larder/collection_info.h"
 
 namespace larder::tools {
 

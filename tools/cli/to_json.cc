@@ -197,7 +197,10 @@ Json ToJson(const DatabaseStats& stats) {
           {"extent_bytes", stats.extent_bytes},
           {"extent_live_bytes", stats.extent_live_bytes},
           {"index_bytes", stats.index_bytes},
-          {"resident_index_bytes", stats.resident_index_bytes}};
+          {"resident_index_bytes", stats.resident_index_bytes},
+          {"resident_directory_bytes", stats.resident_directory_bytes},
+          {"resident_store_bytes", stats.resident_store_bytes},
+          {"memory_bytes", stats.memory_bytes}};
 }
 
 Json ToJson(const VerifyReport& report) {
