@@ -19,7 +19,8 @@ void Frontier::Start(float distance, float offset, const Reach& reach) {
 void Frontier::ClearBuckets() {
   for (const Entry& entry : entries_) {
     heads_[entry.key] = kNone;
-    counts_[entry.key] = 0;
+    counts_.one[entry.key] = 0;
+    counts_.many[entry.key / 64] = 0;
     open_[entry.key / 64] = 0;
   }
   std::fill_n(summary_, kSummaries, 0);
@@ -41,7 +42,7 @@ void Frontier::NarrowToNearest() {
   std::nth_element(nearest.begin(), nearest.begin() + last, nearest.end());
   if (RawKey(nearest[last]) >= base_) return;
   Rebase(nearest[last]);
-  least_.Lower(counts_.data());
+  least_.Lower(counts_);
 }
 
 void Frontier::Rebase(float distance) {

@@ -32,7 +32,7 @@ struct Reach {
 // Thread-compatible. Keeps its memory from walk to walk.
 class Frontier {
  public:
-  Frontier() : heads_(kBuckets, kNone), counts_(kBuckets, 0), open_(kBuckets / 64, 0) {}
+  Frontier() : heads_(kBuckets, kNone), open_(kBuckets / 64, 0) {}
 
   // Begins a walk from a start at `distance`; `offset` makes every distance positive.
   void Start(float distance, float offset, const Reach& reach);
@@ -53,12 +53,12 @@ class Frontier {
   // Lowers the bound to what the reach leaves; once after some pushes.
   void Tighten() {
     if (!least_.known) return;
-    least_.Lower(counts_.data());
+    least_.Lower(counts_);
     if (least_.limit == 0 && least_.counted > least_.wanted) NarrowToNearest();
     limit_ = least_.limit;
     if (adaptive_) {
-      nearest_.Lower(counts_.data());
-      most_.Lower(counts_.data());
+      nearest_.Lower(counts_);
+      most_.Lower(counts_);
       limit_ = std::max(limit_, WithinSlack(nearest_.limit));
       if (most_.known) limit_ = std::min(limit_, most_.limit);
     }
@@ -102,6 +102,10 @@ class Frontier {
     uint32_t next;
     uint32_t key : 30, counts : 1, popped : 1 = false;
   };
+  // How many count in each bucket, and in each 64 of them, so that a run of empty ones is passed in one step.
+  struct Counts {
+    std::vector<uint32_t> one = std::vector<uint32_t>(kBuckets, 0), many = std::vector<uint32_t>(kBuckets / 64, 0);
+  };
   // The bucket that holds the n-th best of what was counted.
   struct Rank {
     size_t wanted = 1, counted = 0;  // counted: up to `limit`
@@ -113,9 +117,14 @@ class Frontier {
       if (key <= limit) counted += counts;
       known = known || counted >= wanted;
     }
-    void Lower(const uint32_t* counts) {
-      if (!known) return;
-      while (limit > 0 && counted - counts[limit] >= wanted) counted -= counts[limit--];
+    void Lower(const Counts& counts) {
+      while (known && limit > 0) {
+        const bool many = limit % 64 == 63 && limit > 63 && counted - counts.many[limit / 64] >= wanted;
+        const uint32_t last = many ? counts.many[limit / 64] : counts.one[limit];
+        if (counted - last < wanted) return;
+        counted -= last;
+        limit -= many ? 64 : 1;
+      }
     }
     void Forget() { *this = {wanted}; }
   };
@@ -136,7 +145,8 @@ class Frontier {
     summary_[entry.key / 4096] |= uint64_t{1} << entry.key / 64 % 64;
   }
   void Count(uint32_t key, bool counts) {
-    counts_[key] += counts;
+    counts_.one[key] += counts;
+    counts_.many[key / 64] += counts;
     least_.Count(key, counts);
     if (!adaptive_) return;
     nearest_.Count(key, counts);
@@ -166,7 +176,8 @@ class Frontier {
   float offset_ = 0, worst_ = 0;
   int base_ = 0;
   uint32_t limit_ = 0;  // the last bucket within the bound
-  std::vector<uint32_t> heads_, counts_;
+  std::vector<uint32_t> heads_;
+  Counts counts_;
   std::vector<uint64_t> open_;  // a bit a bucket: holds something not popped
   uint64_t summary_[kSummaries] = {};
   std::vector<Entry> entries_;
