@@ -89,6 +89,9 @@ struct KvEncoding {
   std::optional<int64_t> unrotate_from;
   // "mixed": a number a token, larger for those that deserve more bits. Empty: judged by the tensor itself.
   absl::Span<const float> saliency;
+  // The tensor was decoded from a payload that had lost this already: declared together with what is lost
+  // now. Not by "raw".
+  KvErrorBound lost = {};
 };
 // InvalidArgument names what does not fit. Not finite: refused, except by "raw".
 absl::StatusOr<std::string> EncodeKv(absl::string_view codec, KvSide side, const KvTensorShape& shape,

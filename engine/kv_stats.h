@@ -28,11 +28,13 @@ struct KvTenantStats {
 };
 
 struct KvTierStats {
-  std::string name;  // "disk"
+  std::string name;  // "disk"; "memory", shared, if the database has any
   uint64_t entries = 0, bytes = 0;
   uint64_t budget_bytes = 0;      // 0 = no limit
   uint64_t pinned_entries = 0, pinned_bytes = 0;
   uint64_t evictions = 0, expirations = 0;
+  uint64_t demotions = 0;         // re-encoded instead of evicted
+  uint64_t hits = 0;              // entries served; those of memory are among those of the disk
 };
 
 struct KvStats {

@@ -1,6 +1,7 @@
 #include "larder/options.h"
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "storage/status_macros.h"
 
@@ -25,6 +26,10 @@ absl::Status OpenOptions::Validate() const {
   RETURN_IF_ERROR(InRange("index_threads", index_threads, 0, 1'024));
   if (kv_pool_bytes != 0) {
     RETURN_IF_ERROR(InRange("kv_pool_bytes", kv_pool_bytes, 4 << 20, uint64_t{1} << 40));
+  }
+  if (!kv.demote_to.empty() && kv.demote_to != "int8" && kv.demote_to != "int4") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kv demote_to is \"", absl::CHexEscape(kv.demote_to), "\", expected \"\", int8 or int4"));
   }
   if (expiry_sweep_interval <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError("expiry_sweep_interval must be positive");

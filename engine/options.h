@@ -17,6 +17,10 @@ namespace larder {
 struct KvOptions {
   uint64_t disk_bytes = 0;    // of payloads on disk; beyond it entries are evicted, the least worth first
   uint64_t tenant_bytes = 0;  // of each tenant that has no quota of its own; it evicts its own entries
+  // Where entries would be evicted, they are first re-encoded, a step a time: raw, int8, int4, this one at
+  // most; never those of a profile that keeps K as it was given (k_before_rope false). "" = evict at once.
+  // Who makes room waits for it: about 0.1 GB/s.
+  std::string demote_to;
 };
 
 inline constexpr uint64_t kLeastMemoryBytes = 48ull << 20;  // the process, and building a tree

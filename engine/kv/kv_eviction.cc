@@ -3,6 +3,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "engine/kv/kv_demote.h"
 #include "engine/kv/kv_drop.h"
 #include "engine/kv/kv_keys.h"
 #include "engine/kv/kv_tier.h"
@@ -40,6 +41,16 @@ absl::StatusOr<std::optional<KvKeyHash>> KvTier::FullHash(uint64_t policy_id) co
   }
   ASSIGN_OR_RETURN(const KvKeyHash hash, ParseSummaryKey(it->key()));
   return hash;
+}
+
+bool KvTier::DemoteInstead(const KvKeyHash& hash) {
+  if (demote_to_.empty()) return false;
+  const auto summary = ReadSummary(hash);
+  if (!summary.ok() || summary->pinned) return false;
+  const auto demoted = Demote(&context_, summary->entry_key, demote_to_);
+  if (!demoted.ok() || !*demoted) return false;
+  ++demotions_;
+  return true;
 }
 
 absl::StatusOr<bool> KvTier::Remove(const KvKeyHash& hash, Why why) {
@@ -90,6 +101,7 @@ absl::Status KvTier::Evict(Limit limit, uint32_t tenant, uint64_t bytes, uint64_
     }
     ASSIGN_OR_RETURN(const std::optional<KvKeyHash> hash, FullHash(*victim));
     bool removed = false;
+    if (hash.has_value() && DemoteInstead(*hash)) continue;
     if (hash.has_value()) {
       ASSIGN_OR_RETURN(removed, Remove(*hash, Why::kRoom));
     }
@@ -146,7 +158,7 @@ absl::StatusOr<uint64_t> KvTier::Sweep() {
     const absl::Status status = Evict(Limit::kBudget, 0, 0, budget_bytes_ / 100 * kLowPercent);
     if (!absl::IsResourceExhausted(status)) RETURN_IF_ERROR(status);
   }
-  const uint64_t total = evictions_ + expirations_;
+  const uint64_t total = evictions_ + expirations_ + demotions_;
   return total - std::exchange(reported_, total);
 }
 

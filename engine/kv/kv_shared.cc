@@ -137,7 +137,7 @@ absl::StatusOr<PoolGrant> AcquireGrant(KvContext* context, ClientId client, cons
   RETURN_IF_ERROR(context->tier->CheckNotExpired(entry_key));
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto grant = context->pool->Acquire(client, entry_key, expected);
-    if (grant.ok()) context->tier->Served(entry_key, /*first=*/true, /*share=*/1.0);
+    if (grant.ok()) context->tier->Served(entry_key, /*first=*/true, /*share=*/1.0, /*from_memory=*/attempt == 0);
     if (!absl::IsNotFound(grant.status())) return grant;
     RETURN_IF_ERROR(Promote(context, entry_key, expected));
   }

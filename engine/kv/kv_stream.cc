@@ -21,8 +21,10 @@ using storage::ExtentPointer;
 
 // One request on its way.
 struct Object {
+  const KvReadRequest* request = nullptr;
   std::string entry_key;
   EntryHeader expected;
+  bool moved_codec = false;  // what is read ahead is in the old one
   Entry entry;
   std::optional<LayerDecoder> decoder;
   uint32_t first_layer = 0, end_layer = 0;
@@ -49,6 +51,7 @@ absl::Status CheckLayers(const KvReadRequest& request, Object* object) {
 }
 
 absl::Status Prepare(KvContext* context, const KvReadRequest& request, Object* object) {
+  object->request = &request;
   ASSIGN_OR_RETURN(object->entry_key, EntryKey(request.key));
   ASSIGN_OR_RETURN(object->expected, HeaderFor(request.key));
   ASSIGN_OR_RETURN(object->entry, ReadOrDrop(context, object->entry_key, object->expected));
@@ -60,22 +63,42 @@ absl::Status Prepare(KvContext* context, const KvReadRequest& request, Object* o
   return absl::OkStatus();
 }
 
-// What the two extents of a layer came to, or the layer read anew if one of them did not come.
-absl::StatusOr<std::vector<std::string>> BothOf(KvContext* context, const Object& object, uint32_t layer,
+// An entry that was demoted while it was read goes on in its new codec.
+absl::Status FollowCodec(KvContext* context, const EntryHeader& header, Object* object) {
+  if (header.codec == object->entry.header.codec) return absl::OkStatus();
+  if (object->request->encoded) {
+    return absl::UnavailableError(absl::StrCat(EntryName(object->entry_key), ": its codec is ", header.codec,
+                                               " since it was demoted, and was ", object->entry.header.codec,
+                                               " when the read began"));
+  }
+  ASSIGN_OR_RETURN(const auto profile, context->profiles.Get(header.profile_id));
+  object->entry.header = header;
+  object->moved_codec = true;
+  ASSIGN_OR_RETURN(object->decoder, LayerDecoder::Make(*profile, header, *object->request));
+  return absl::OkStatus();
+}
+
+// What the two extents of a layer came to, or the layer read anew if one of them did not come or is not what
+// the decoder is for.
+absl::StatusOr<std::vector<std::string>> BothOf(KvContext* context, Object* object, uint32_t layer,
                                                 absl::StatusOr<std::string> k,
                                                 absl::StatusOr<std::string> v) {
-  if (k.ok() && v.ok()) {
+  if (k.ok() && v.ok() && !object->moved_codec) {
     std::vector<std::string> both;
     both.push_back(*std::move(k));
     both.push_back(*std::move(v));
     return both;
   }
-  const auto pick = [layer](const Entry& entry) -> absl::StatusOr<Picked> {
+  EntryHeader header;  // of the record that was read last
+  const auto pick = [layer, &header](const Entry& entry) -> absl::StatusOr<Picked> {
+    header = entry.header;
     if (layer >= entry.layers.size()) return absl::NotFoundError(absl::StrCat("kv read: no layer ", layer));
     return Picked{{entry.layers[layer].k, entry.layers[layer].v},
                   {LayerName(layer, "K"), LayerName(layer, "V")}};
   };
-  return ReadPicked(context, object.entry_key, object.expected, pick);
+  ASSIGN_OR_RETURN(std::vector<std::string> both, ReadPicked(context, object->entry_key, object->expected, pick));
+  RETURN_IF_ERROR(FollowCodec(context, header, object));
+  return both;
 }
 
 class Reader {
@@ -133,9 +156,10 @@ class Reader {
   bool Deliver(uint32_t layer, size_t index, absl::StatusOr<std::string> k, absl::StatusOr<std::string> v) {
     Object& object = objects_[index];
     KvLayer decoded{layer, "", ""};
-    object.status = Decode(&object, BothOf(context_, object, layer, std::move(k), std::move(v)), &decoded);
+    object.status = Decode(&object, BothOf(context_, &object, layer, std::move(k), std::move(v)), &decoded);
     if (object.status.ok()) {
-      context_->tier->Served(object.entry_key, layer == 0, 1.0 / static_cast<double>(object.entry.layers.size()));
+      context_->tier->Served(object.entry_key, layer == 0, 1.0 / static_cast<double>(object.entry.layers.size()),
+                             object.shared.there());
     }
     return sink_(index, object.status, &decoded);
   }

@@ -22,7 +22,7 @@ KvObject ObjectOf(const KvKeyHash& hash, const DirectoryEntry& entry) {
 }  // namespace
 
 KvTier::KvTier(KvContext* context, const KvOptions& options)
-    : context_(*context), budget_bytes_(options.disk_bytes), tenants_(context->store, options.tenant_bytes) {
+    : context_(*context), budget_bytes_(options.disk_bytes), demote_to_(options.demote_to), tenants_(context->store, options.tenant_bytes) {
   const auto entries = context->store->state().counters[static_cast<int>(storage::Counter::kKvEntries)];
   const uint64_t objects = std::max<uint64_t>(kLeastObjects, entries > 0 ? 2 * entries : 0);
   quotas_read_ = tenants_.Open();
@@ -169,7 +169,7 @@ void KvTier::Count(absl::string_view tenant, absl::Span<const KvLookup> answers)
   tenants_[*number].misses += answers.size() - hits;
 }
 
-void KvTier::Served(absl::string_view entry_key, bool first, double share) {
+void KvTier::Served(absl::string_view entry_key, bool first, double share, bool from_memory) {
   const KvKeyHash hash = HashOf(entry_key);
   const auto entry = directory_.Find(hash);
   if (!entry.has_value()) return;
@@ -177,6 +177,8 @@ void KvTier::Served(absl::string_view entry_key, bool first, double share) {
   tenant.saved_seconds.fetch_add(entry->saved_seconds * share);
   if (!first) return;
   ++tenant.reads;
+  ++disk_hits_;
+  if (from_memory) ++memory_hits_;
   absl::MutexLock lock(&mu_);
   policy_->Touch(hash.high);
 }
@@ -225,14 +227,31 @@ KvStats KvTier::Stats() const {
   disk.budget_bytes = budget_bytes_;
   disk.evictions = evictions_;
   disk.expirations = expirations_;
+  disk.demotions = demotions_;
+  disk.hits = disk_hits_;
   stats.directory_filled = directory_.filled();
   stats.directory_bytes = directory_.MemoryBytes();
   stats.policy = std::string(kPolicy);
-  absl::MutexLock lock(&mu_);
-  disk.pinned_entries = pinned_entries_;
-  disk.pinned_bytes = pinned_bytes_;
+  {
+    absl::MutexLock lock(&mu_);
+    disk.pinned_entries = pinned_entries_;
+    disk.pinned_bytes = pinned_bytes_;
+  }
   stats.tiers.push_back(std::move(disk));
+  if (context_.pool != nullptr) stats.tiers.push_back(MemoryStats());
   return stats;
+}
+
+KvTierStats KvTier::MemoryStats() const {
+  const KvPoolStats pool = context_.pool->Stats();
+  KvTierStats memory;
+  memory.name = "memory";
+  memory.entries = pool.entries;
+  memory.bytes = pool.entry_bytes;
+  memory.budget_bytes = pool.capacity_bytes;
+  memory.evictions = pool.evictions;
+  memory.hits = memory_hits_;
+  return memory;
 }
 
 }  // namespace larder::kv

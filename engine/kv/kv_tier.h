@@ -74,7 +74,8 @@ class KvTier {
   // Counts what lookups answered.
   void Count(absl::string_view tenant, absl::Span<const KvLookup> answers) const;
   // `share` of the entry's layers were read, the first among them or not: a hit is counted with it.
-  void Served(absl::string_view entry_key, bool first, double share);
+  // `from_memory`: by shared memory.
+  void Served(absl::string_view entry_key, bool first, double share, bool from_memory);
 
   // NotFound if there is no such entry. Durable when they return.
   absl::Status Pin(absl::string_view entry_key, bool pinned);
@@ -95,6 +96,7 @@ class KvTier {
   enum class Limit : uint8_t { kQuota, kBudget };
 
   int64_t NowMs() const;
+  KvTierStats MemoryStats() const;
   KvLookup Lookup(const std::optional<uint32_t>& tenant, absl::string_view name, const KvKeyHash& hash,
                   int64_t now_ms) const;
   DirectoryEntry EntryOf(const Summary& summary) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -107,15 +109,19 @@ class KvTier {
   uint64_t UseOf(Limit limit, uint32_t tenant) const;
   absl::Status Evict(Limit limit, uint32_t tenant, uint64_t bytes, uint64_t limit_bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(evicting_);
+  // Re-encoded instead of removed. A failure to is none: then it is removed.
+  bool DemoteInstead(const KvKeyHash& hash);
   // False if it was gone already, or may not go.
   absl::StatusOr<bool> Remove(const KvKeyHash& hash, Why why);
   absl::StatusOr<std::optional<KvKeyHash>> FullHash(uint64_t policy_id) const;
 
   KvContext& context_;
   const uint64_t budget_bytes_;
+  const std::string demote_to_;
   mutable KvTenants tenants_;
   KvDirectory directory_;
   std::atomic<uint64_t> bytes_ = 0, reserved_ = 0, expiring_ = 0, evictions_ = 0, expirations_ = 0;
+  std::atomic<uint64_t> demotions_ = 0, disk_hits_ = 0, memory_hits_ = 0;
 
   absl::Mutex evicting_;  // one at a time looks for victims; taken before any entry lock
   uint64_t reported_ ABSL_GUARDED_BY(evicting_) = 0;

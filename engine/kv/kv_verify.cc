@@ -4,6 +4,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "engine/kv/kv_demote.h"
 #include "engine/kv/kv_entry.h"
 #include "engine/kv/kv_keys.h"
 #include "engine/kv/kv_summary.h"
@@ -97,7 +98,7 @@ class Verifier {
       Problem(name, ": ", profile.status().message());
       return;
     }
-    if (entry.header.codec != (*profile)->codec) {
+    if (!MayBeKeptAs(**profile, entry.header.codec)) {
       Problem(name, ": codec '", absl::CHexEscape(entry.header.codec), "', expected '", (*profile)->codec,
               "'");
     }

@@ -1,10 +1,13 @@
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <new>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/kv/codec/code_writer.h"
 #include "engine/kv/codec/codec_kind.h"
+#include "engine/kv/codec/payload.h"
 #include "larder/kv_codec.h"
 #include "storage/status_macros.h"
 
@@ -41,6 +44,33 @@ absl::StatusOr<std::string> EncodeRaw(const KvTensorShape& shape, absl::string_v
   return out;
 }
 
+// Half of the last place of a number of magnitude 1, and of the smallest numbers.
+struct Rounding {
+  double relative, least;
+};
+Rounding RoundingOf(KvDtype dtype) {
+  if (dtype == KvDtype::kF16) return {0x1p-11, 0x1p-25};
+  return {dtype == KvDtype::kBf16 ? 0x1p-8 : 0x1p-24, 0};
+}
+
+// Errors add up, the rounding between the two included.
+void AddLost(const KvErrorBound& lost, KvDtype dtype, const std::vector<float>& values, std::string* payload) {
+  if (lost.max_abs == 0 && lost.rms == 0) return;
+  double peak = 0, squares = 0;
+  for (const float value : values) {
+    peak = std::max(peak, std::abs(double{value}));
+    squares += double{value} * value;
+  }
+  const Rounding rounding = RoundingOf(dtype);
+  const double mean = std::sqrt(squares / static_cast<double>(values.size()));
+  PayloadHeader header;
+  std::memcpy(&header, payload->data(), sizeof(header));
+  constexpr double kUp = 1 + 0x1p-20;  // sums of floats round, and a bound is a bound
+  header.max_abs = static_cast<float>((header.max_abs + lost.max_abs + peak * rounding.relative + rounding.least) * kUp);
+  header.rms = static_cast<float>((header.rms + lost.rms + mean * rounding.relative + rounding.least) * kUp);
+  std::memcpy(payload->data(), &header, sizeof(header));
+}
+
 absl::StatusOr<std::string> EncodeCodes(CodecKind kind, KvSide side, const KvTensorShape& shape,
                                         absl::string_view tensor, const KvEncoding& encoding) {
   std::vector<float> values(shape.Bytes() / shape.ElementBytes());
@@ -51,7 +81,9 @@ absl::StatusOr<std::string> EncodeCodes(CodecKind kind, KvSide side, const KvTen
     return absl::InvalidArgumentError(
         absl::StrCat("kv encode: number ", i, " is ", values[i], ", expected at most ", kLargest, " in magnitude"));
   }
-  return WriteCodes(kind, side, shape, values.data(), encoding.saliency);
+  std::string payload = WriteCodes(kind, side, shape, values.data(), encoding.saliency);
+  AddLost(encoding.lost, shape.dtype, values, &payload);
+  return payload;
 }
 
 }  // namespace
