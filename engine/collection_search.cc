@@ -105,6 +105,7 @@ absl::StatusOr<std::vector<float>> CollectionImpl::QueryVector(const SearchReque
 
 absl::StatusOr<SearchReply> CollectionImpl::Search(const SearchRequest& request) const {
   RETURN_IF_ERROR(CheckRequest(request));
+  if (!request.prefetch_kv.empty()) RETURN_IF_ERROR(services_->kv->CheckPrefetch(request.prefetch_kv));
   SearchReply reply;
   StageClock clock(request.timings ? &reply.timings : nullptr);
   ASSIGN_OR_RETURN(const VectorSpace* space, FindSpace(request.space));
@@ -152,6 +153,11 @@ absl::StatusOr<SearchReply> CollectionImpl::Search(const SearchRequest& request)
     reply.hits[i].score = ToScore(found.neighbors[i].distance, space->metric());
   }
   RETURN_IF_ERROR(FillHits(request, *space, &reply.hits));
+  if (!request.prefetch_kv.empty()) {
+    std::vector<uint64_t> vids;
+    for (const Hit& hit : reply.hits) vids.push_back(hit.vid);
+    services_->kv->Prefetch(record_.id, vids, request.prefetch_kv);
+  }
   clock.Stage("fetch");
   return reply;
 }

@@ -20,7 +20,7 @@ struct KvOptions {
   // Where entries would be evicted, they are first re-encoded, a step a time: raw, int8, int4, this one at
   // most; never those of a profile that keeps K as it was given (k_before_rope false). "" = evict at once.
   // Who makes room waits for it: about 0.1 GB/s.
-  std::string demote_to;
+  std::string demote_to = {};
 };
 
 inline constexpr uint64_t kLeastMemoryBytes = 48ull << 20;  // the process, and building a tree

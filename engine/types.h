@@ -107,6 +107,9 @@ struct SearchRequest {
   bool include_metadata = false;
   bool include_vector = false;
   bool timings = false;
+  // A KV profile's id: the hits' entries under it are brought into shared memory in the background, while the
+  // caller makes his prompt. FailedPrecondition without shared memory, NotFound for an unknown profile.
+  std::string prefetch_kv;
 };
 
 struct Hit {

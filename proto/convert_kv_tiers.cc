@@ -12,6 +12,8 @@ void ToProto(const KvTierStats& tier, v1::KvStatsReply::Tier* message) {
   message->set_pinned_bytes(tier.pinned_bytes);
   message->set_evictions(tier.evictions);
   message->set_expirations(tier.expirations);
+  message->set_demotions(tier.demotions);
+  message->set_hits(tier.hits);
 }
 
 KvTierStats FromProto(const v1::KvStatsReply::Tier& message) {
@@ -22,7 +24,9 @@ KvTierStats FromProto(const v1::KvStatsReply::Tier& message) {
           .pinned_entries = message.pinned_entries(),
           .pinned_bytes = message.pinned_bytes(),
           .evictions = message.evictions(),
-          .expirations = message.expirations()};
+          .expirations = message.expirations(),
+          .demotions = message.demotions(),
+          .hits = message.hits()};
 }
 
 void ToProto(const KvTenantStats& tenant, v1::KvStatsReply::Tenant* message) {

@@ -61,6 +61,7 @@ absl::Status ToProto(const SearchRequest& request, v1::SearchRequest* message) {
   message->set_include_metadata(request.include_metadata);
   message->set_include_vector(request.include_vector);
   message->set_timings(request.timings);
+  message->set_prefetch_kv(request.prefetch_kv);
   return absl::OkStatus();
 }
 
@@ -79,6 +80,7 @@ SearchRequest FromProto(const v1::SearchRequest& message) {
   request.include_metadata = message.include_metadata();
   request.include_vector = message.include_vector();
   request.timings = message.timings();
+  request.prefetch_kv = message.prefetch_kv();
   return request;
 }
 

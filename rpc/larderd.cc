@@ -70,6 +70,9 @@ void Declare(CLI::App* app, Arguments* arguments) {
   app->add_option("--kv-tenant-bytes", arguments->open.kv.tenant_bytes,
                   "likewise, of each tenant without a quota of its own")
       ->capture_default_str();
+  app->add_option("--kv-demote-to", arguments->open.kv.demote_to,
+                  "what would be evicted is re-encoded first, to int8 or int4 at most; empty = evicted at once")
+      ->check(CLI::IsMember({"", "int8", "int4"}));
   app->add_option("--model-dir", arguments->open.model_dir, "where all-MiniLM-L6-v2 lies");
 }
 

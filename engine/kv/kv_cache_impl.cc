@@ -48,6 +48,7 @@ absl::Status KvCacheImpl::CheckOpen() const {
 
 void KvCacheImpl::Close() {
   filler_.Stop();
+  prefetcher_.Stop();
   absl::WriterMutexLock lock(&open_mu_);
   open_ = false;
   putter_.AbortAll();

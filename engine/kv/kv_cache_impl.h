@@ -18,6 +18,7 @@
 #include "engine/kv/kv_context.h"
 #include "engine/kv/kv_drop.h"
 #include "engine/kv/kv_fill.h"
+#include "engine/kv/kv_prefetch.h"
 #include "engine/kv/kv_put.h"
 #include "engine/kv/kv_tier.h"
 #include "engine/kv/kv_verify.h"
@@ -66,6 +67,12 @@ class KvCacheImpl {
   absl::StatusOr<kv::PoolGrant> AcquireGrant(kv::ClientId client, const KvKey& key);
   const std::shared_ptr<kv::KvPool>& pool() const { return context_.pool; }  // may be null
 
+  // For a search: may its hits be prefetched, and prefetch them. See KvPrefetcher.
+  absl::Status CheckPrefetch(const std::string& profile_id) const { return prefetcher_.Check(profile_id); }
+  void Prefetch(uint32_t collection, absl::Span<const uint64_t> vids, const std::string& profile_id) {
+    prefetcher_.Start(collection, vids, profile_id);
+  }
+
   // Waits for calls in flight and aborts open puts; from then on every call answers
   // FailedPrecondition. Guards must have been let go. Idempotent.
   void Close();
@@ -105,6 +112,7 @@ class KvCacheImpl {
   kv::KvContext context_;
   kv::KvTier tier_;
   kv::KvPutter putter_{&context_};
+  kv::KvPrefetcher prefetcher_{&context_};
   // Shared for the length of each call; exclusive to close.
   mutable absl::Mutex open_mu_;
   bool open_ ABSL_GUARDED_BY(open_mu_) = true;

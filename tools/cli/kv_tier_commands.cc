@@ -26,7 +26,9 @@ Json ToJson(const KvTierStats& tier) {
           {"pinned_entries", tier.pinned_entries},
           {"pinned_bytes", tier.pinned_bytes},
           {"evictions", tier.evictions},
-          {"expirations", tier.expirations}};
+          {"expirations", tier.expirations},
+          {"demotions", tier.demotions},
+          {"hits", tier.hits}};
 }
 
 Json ToJson(const KvTenantStats& tenant) {
@@ -52,10 +54,11 @@ Json ToJson(const KvStats& stats) {
 }
 
 std::string ToText(const KvStats& stats) {
-  Table tiers({"tier", "entries", "bytes", "budget", "pinned", "evicted", "expired"});
+  Table tiers({"tier", "entries", "bytes", "budget", "pinned", "hits", "demoted", "evicted", "expired"});
   for (const KvTierStats& tier : stats.tiers) {
     tiers.Add({tier.name, Thousands(tier.entries), HumanBytes(tier.bytes), Limit(tier.budget_bytes),
-               HumanBytes(tier.pinned_bytes), Thousands(tier.evictions), Thousands(tier.expirations)});
+               HumanBytes(tier.pinned_bytes), Thousands(tier.hits), Thousands(tier.demotions), Thousands(tier.evictions),
+               Thousands(tier.expirations)});
   }
   Table tenants({"tenant", "entries", "bytes", "quota", "hits", "misses", "reads", "evicted", "saved"});
   for (const KvTenantStats& tenant : stats.tenants) {

@@ -114,13 +114,15 @@ class Client:
     def search(self, collection: str, text: str | None = None, *, vector: Sequence[float] | None = None,
                k: int = 10, filter: str | None = None, tenant: str = "", ef: int = 0, exact: bool = False,
                target_recall: float = 0.0, include_metadata: bool = False,
-               include_vector: bool = False) -> SearchResult:
-        """By text, which the collection's embedder embeds, or by vector."""
+               include_vector: bool = False, prefetch_kv: str = "") -> SearchResult:
+        """By text, which the collection's embedder embeds, or by vector. prefetch_kv: a KV profile's id, under which
+        the hits' entries are brought into shared memory meanwhile."""
         if (text is None) == (vector is None):
             raise ValueError("search: give either text or vector")
         request = larder_pb2.SearchRequest(
             collection=collection, text=text, k=k, filter=filter, tenant=tenant, ef=ef, exact=exact,
-            target_recall=target_recall, include_metadata=include_metadata, include_vector=include_vector)
+            target_recall=target_recall, include_metadata=include_metadata, include_vector=include_vector,
+            prefetch_kv=prefetch_kv)
         if vector is not None:
             request.vector.values.extend(vector)
         return result_from_proto(self._channel.read(self._search.Search, request))
