@@ -68,6 +68,7 @@ absl::Status TreeIndex::LoadNodes() {
 }
 
 absl::Status TreeIndex::Load() {
+  absl::MutexLock maintain(&maintain_mutex_);
   absl::MutexLock lock(&mutex_);
   const absl::StatusOr<std::string> ids = store_->Get(Table::kTree, keys_.Prefix('i'));
   if (ids.ok() && ids->size() == 8) {
@@ -97,7 +98,11 @@ absl::Status TreeIndex::Load() {
   for (const CountedPointer& group : groups_) {
     if (group.pointer.length != pages_.GroupBytes(group.count)) return absl::DataLossError("tree: a group of another size");
   }
-  return LoadChanges();
+  RETURN_IF_ERROR(LoadChanges());
+  for (uint32_t node = 0; node < postings_.size(); ++node) {
+    if (nodes_.IsLeaf(node) && postings_[node].count == 0 && !deltas_.contains(node)) shrunken_.insert(node);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status TreeIndex::LoadChanges() {

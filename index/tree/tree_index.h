@@ -5,14 +5,16 @@
 //
 // It changes in place (after SPFresh, Xu et al., SOSP 2023). An inserted row is one commit: the vector waits in a
 // group that is not full, its codes in the deltas of its leaves, on disk and in memory, so that the next search finds
-// it. Maintain folds a delta into its posting once it fills a block, splits a leaf that has overflowed, and moves
-// entries that a split has left behind; each is one commit, prepared outside all locks.
+// it. Maintain folds a delta into its posting once it fills a block, splits a leaf that has overflowed, moves
+// entries that a split has left behind, takes what was removed out of postings and dissolves leaves that are nearly
+// empty then; each is one commit, prepared outside all locks.
 #ifndef LARDER_INDEX_TREE_TREE_INDEX_H_
 #define LARDER_INDEX_TREE_TREE_INDEX_H_
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -26,43 +28,13 @@
 #include "index/tree/posting_code.h"
 #include "index/tree/tree_nodes.h"
 #include "index/tree/tree_rows.h"
+#include "index/tree/tree_types.h"
 #include "index/tree/vector_pages.h"
 #include "index/vector_index.h"
 #include "storage/extent_store.h"
 #include "storage/store.h"
 
 namespace larder::index {
-
-struct TreeSearchParams {
-  uint32_t k = 10;
-  float target_recall = 0.95f;     // looked up in what the build measured; the widest rule if none is enough
-  uint32_t postings = 0;           // to read, instead of the rule's; 0 = by the rule
-  uint32_t candidates = 0;         // to rank exactly, at most; likewise
-  const VidSet* filter = nullptr;  // only these vids; null = all. Borrowed for the call.
-};
-
-struct TreeSearchStats {
-  uint32_t rounds = 0;      // of dependent reads
-  uint32_t reads = 0;       // postings and pages, each one read
-  uint64_t bytes = 0;
-  uint32_t postings = 0;
-  uint32_t entries = 0;     // scored by code
-  uint32_t candidates = 0;  // ranked exactly
-};
-
-struct TreeReply {
-  std::vector<Neighbor> neighbors;  // best first, at most k; distances are those of the stored vectors
-  TreeSearchStats stats;
-};
-
-struct TreeStats {
-  uint64_t rows = 0;       // full vectors, removed ones among them until their pages go
-  uint64_t entries = 0;    // of postings, copies counted
-  uint64_t deltas = 0;     // entries that wait to be folded
-  uint64_t removed = 0;
-  size_t postings = 0, leaves = 0;
-  uint64_t resident_bytes = 0;
-};
 
 // Thread-safe.
 class TreeIndex {
@@ -117,10 +89,15 @@ class TreeIndex {
     std::vector<float> vector, rotated;
     uint32_t homes[2] = {0, 0};  // the same: one copy
   };
+  // A walk over all leaves that takes out the entries of what was removed before it began.
+  struct Sweep {
+    VidSet removed;
+    uint32_t next = 1;  // node; new nodes are beyond it
+  };
 
   TreeIndex(storage::Store* store, storage::ExtentStore* extents, TreeHeader header, std::unique_ptr<Code> centroid_code);
   // tree_index.cc
-  absl::Status Load() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Load() ABSL_LOCKS_EXCLUDED(maintain_mutex_, mutex_);
   absl::Status LoadNodes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LoadNumbered(char tag, std::vector<CountedPointer>* out) const;
   absl::Status LoadChanges() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -132,7 +109,8 @@ class TreeIndex {
   static constexpr uint32_t kGroupRows = 512;  // of a group of inserted rows
 
   // tree_update.cc
-  void ChooseHomes(Arrival* arrival) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  // `without`: a leaf that is about to go.
+  void ChooseHomes(Arrival* arrival, uint32_t without = TreeNodes::kRoot) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   std::vector<uint8_t> EntryFor(const Arrival& arrival, uint32_t node, const EntryPlace& place) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void PutDelta(uint32_t node, const std::vector<uint8_t>& row, storage::WriteBatch* batch, uint64_t sequence) const;
@@ -152,6 +130,10 @@ class TreeIndex {
 
   absl::Mutex maintain_mutex_;  // held for a piece of background work
   absl::flat_hash_map<uint32_t, uint64_t> unsplittable_ ABSL_GUARDED_BY(maintain_mutex_);  // entries when it was tried
+  std::set<uint32_t> shrunken_ ABSL_GUARDED_BY(maintain_mutex_);  // leaves that lost entries and have few
+  std::optional<Sweep> sweep_ ABSL_GUARDED_BY(maintain_mutex_);
+  VidSet swept_ ABSL_GUARDED_BY(maintain_mutex_);  // of removed_: those that have no entry any more
+  uint64_t pieces_ ABSL_GUARDED_BY(maintain_mutex_) = 0;          // of work, so far
   absl::Mutex commit_mutex_ ABSL_ACQUIRED_AFTER(maintain_mutex_);  // for a commit and its publishing
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(commit_mutex_);   // never while waiting for a disk
   TreeNodes nodes_ ABSL_GUARDED_BY(mutex_);

@@ -16,6 +16,8 @@ using storage::Table;
 using storage::WriteBatch;
 
 constexpr size_t kFoldsAtOnce = 16;  // that share a sync and a commit
+constexpr uint64_t kTidyTurn = 4;    // every so many pieces what can wait comes first
+constexpr uint32_t kSmallShare = 4;  // a leaf with less than this part of its aim is merged
 
 }  // namespace
 
@@ -49,6 +51,23 @@ absl::StatusOr<bool> TreeIndex::Relocate(const storage::ExtentOwner& owner, cons
 }
 
 absl::StatusOr<bool> TreeMaintenance::Step() {
+  index_.maintain_mutex_.AssertHeld();
+  const bool tidy_first = ++index_.pieces_ % kTidyTurn == 0;
+  for (const bool tidy : {tidy_first, !tidy_first}) {
+    if (!tidy) {
+      ASSIGN_OR_RETURN(const bool did, Urgent());
+      if (did) return true;
+      continue;
+    }
+    ASSIGN_OR_RETURN(const bool merged, Merge());
+    if (merged) return true;
+    ASSIGN_OR_RETURN(const bool swept, Sweep());
+    if (swept) return true;
+  }
+  return false;
+}
+
+absl::StatusOr<bool> TreeMaintenance::Urgent() {
   uint32_t group = 0, split = 0;
   std::vector<std::pair<size_t, uint32_t>> full;  // deltas: size, node
   bool seal = false, reassign = false;
@@ -129,8 +148,12 @@ absl::StatusOr<TreeMaintenance::Leaf> TreeMaintenance::ReadLeaf(uint32_t node, b
   absl::flat_hash_set<Vid> seen;
   absl::ReaderMutexLock lock(&index_.mutex_);
   for (size_t i = 0; i * row_bytes < rows.size(); ++i) {
-    const Vid vid = PlaceAt(rows, i).vid;
-    if (index_.removed_.Contains(vid) || !seen.insert(vid).second) continue;
+    const EntryPlace place = PlaceAt(rows, i);
+    if (index_.removed_.Contains(place.vid)) {
+      leaf.dropped.push_back(place);
+      continue;
+    }
+    if (!seen.insert(place.vid).second) continue;
     leaf.rows.insert(leaf.rows.end(), &rows[i * row_bytes], &rows[i * row_bytes] + row_bytes);
     ++leaf.count;
   }
@@ -175,6 +198,14 @@ void TreeMaintenance::PutPosting(uint32_t node, const CountedPointer& from, cons
   if (from.count > 0) index_.extents_->Release(from.pointer, batch);
 }
 
+void TreeMaintenance::NoteShrunk(uint32_t node, size_t count, size_t lost) {
+  index_.maintain_mutex_.AssertHeld();
+  const bool small = count * kSmallShare < index_.header_.options.leaf_entries;
+  // One that has always been small stays: dissolving it would make its neighbour split it off again.
+  if (small && lost > 0) index_.shrunken_.insert(node);
+  if (!small) index_.shrunken_.erase(node);
+}
+
 absl::Status TreeMaintenance::Fold(absl::Span<const Leaf> leaves) {
   std::vector<CountedPointer> folded;
   for (const Leaf& leaf : leaves) {
@@ -199,6 +230,7 @@ absl::Status TreeMaintenance::Fold(absl::Span<const Leaf> leaves) {
     delta.rows.erase(delta.rows.begin(), delta.rows.begin() + gone * index_.code_.row_bytes());
     index_.Repack(leaves[i].node, &delta);
     if (delta.sequences.empty()) index_.deltas_.erase(leaves[i].node);
+    NoteShrunk(leaves[i].node, leaves[i].count, leaves[i].dropped.size());
   }
   return absl::OkStatus();
 }
@@ -273,6 +305,7 @@ absl::Status TreeMaintenance::CommitSplit(const Leaf& leaf, const Clusters& halv
     ASSIGN_OR_RETURN(written[half], WritePosting(leaf.anchor, parts[half]));
   }
   RETURN_IF_ERROR(index_.extents_->Sync());
+  index_.maintain_mutex_.AssertHeld();
   absl::MutexLock commit(&index_.commit_mutex_);  // so nothing below changes until it is published
   TreeIndex::Delta delta;
   NodeRow parent{0, leaf.anchor, false, ""};
@@ -314,6 +347,7 @@ absl::Status TreeMaintenance::CommitSplit(const Leaf& leaf, const Clusters& halv
   index_.nodes_.Grow(leaf.node, children);
   index_.postings_[leaf.node] = {};
   index_.deltas_.erase(leaf.node);
+  index_.unsplittable_.erase(leaf.node);
   index_.splits_.insert(leaf.node);
   for (uint32_t half = 0; half < 2; ++half) index_.postings_[first + half] = written[half];
   for (size_t i = 0; i < nearer.size(); ++i) index_.PublishDelta(first + nearer[i], delta.sequences[i], late_row(i));

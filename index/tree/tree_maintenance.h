@@ -31,14 +31,18 @@ class TreeMaintenance {
     std::vector<uint64_t> sequences;  // of its delta
     std::vector<uint8_t> rows;        // live entries in row form, each vid once: posting, then delta
     size_t count = 0;
+    std::vector<EntryPlace> dropped;  // of removed vids
   };
 
   // tree_maintain.cc
+  absl::StatusOr<bool> Urgent();
   absl::Status SealGroup(uint32_t group);
   // Deltas by size and node.
   absl::Status FoldOrSplit(absl::Span<const std::pair<size_t, uint32_t>> full);
   absl::StatusOr<Leaf> ReadLeaf(uint32_t node, bool with_delta) const;
   absl::Status Fold(absl::Span<const Leaf> leaves);
+  // Of a leaf that may have lost entries.
+  void NoteShrunk(uint32_t node, size_t count, size_t lost);
   absl::StatusOr<bool> Split(const Leaf& leaf);
   absl::Status CommitSplit(const Leaf& leaf, const Clusters& halves);
   absl::StatusOr<CountedPointer> WritePosting(uint32_t anchor, const std::vector<uint8_t>& rows) const;
@@ -56,6 +60,17 @@ class TreeMaintenance {
   absl::Status Reassign(uint32_t node);
   absl::Status ReassignFrom(uint32_t source, Reassignment* job);
   std::vector<float> Closeness(uint32_t anchor, const std::vector<uint8_t>& rows, const float* centroid) const;
+
+  // tree_merge.cc
+  struct Dissolution;
+  absl::StatusOr<bool> Merge();
+  absl::StatusOr<bool> Dissolve(uint32_t node);
+  absl::Status Rehome(const Leaf& leaf, Dissolution* plan);
+  absl::StatusOr<bool> CommitDissolution(const Leaf& leaf, const Dissolution& plan);
+
+  // tree_sweep.cc
+  absl::StatusOr<bool> Sweep();
+  bool BeginSweep();
 
   TreeIndex& index_;
 };

@@ -10,7 +10,6 @@ namespace larder::index {
 namespace {
 
 constexpr uint32_t kMostNodes = 1u << 30;
-constexpr int kMostLevels = 64;
 
 bool Nearer(const TreeNodes::Near& a, const TreeNodes::Near& b) {
   return a.distance != b.distance ? a.distance < b.distance : a.node < b.node;
@@ -54,8 +53,8 @@ absl::Status TreeNodes::Link() {
   for (uint32_t id = 1; id < nodes_.size(); ++id) {
     if (!nodes_[id].present || !nodes_[id].leaf) continue;
     uint32_t up = id;
-    for (int level = 0; up != kRoot; ++level) {
-      if (level == kMostLevels) return absl::DataLossError(absl::StrCat("tree node ", id, ": a ring above it"));
+    for (size_t level = 0; up != kRoot; ++level) {
+      if (level == nodes_.size()) return absl::DataLossError(absl::StrCat("tree node ", id, ": a ring above it"));
       ++nodes_[up].leaves;
       up = nodes_[up].parent;
     }
@@ -75,6 +74,33 @@ void TreeNodes::Grow(uint32_t leaf, const std::vector<std::pair<uint32_t, NodeRo
     nodes_[up].leaves += static_cast<uint32_t>(children.size()) - 1;
     if (up == kRoot) break;
   }
+}
+
+TreeNodes::Pruned TreeNodes::Prune(uint32_t leaf) const {
+  Pruned pruned;
+  pruned.gone.push_back(leaf);
+  uint32_t up = nodes_[leaf].parent;
+  for (; up != kRoot && nodes_[up].children.size() == 1; up = nodes_[up].parent) pruned.gone.push_back(up);
+  const std::vector<uint32_t>& children = nodes_[up].children;
+  if (up == kRoot || children.size() != 2) return pruned;
+  pruned.lifted = children[0] == pruned.gone.back() ? children[1] : children[0];
+  pruned.lifted_to = nodes_[up].parent;
+  pruned.gone.push_back(up);
+  return pruned;
+}
+
+void TreeNodes::Apply(const Pruned& pruned) {
+  for (uint32_t up = nodes_[pruned.gone[0]].parent;; up = nodes_[up].parent) {
+    --nodes_[up].leaves;
+    if (up == kRoot) break;
+  }
+  for (const uint32_t id : pruned.gone) {
+    std::erase(nodes_[nodes_[id].parent].children, id);
+    nodes_[id] = {};
+  }
+  if (pruned.lifted == kRoot) return;
+  nodes_[pruned.lifted].parent = pruned.lifted_to;
+  nodes_[pruned.lifted_to].children.push_back(pruned.lifted);
 }
 
 uint64_t TreeNodes::bytes() const {

@@ -23,6 +23,14 @@ class TreeNodes {
   absl::Status Put(uint32_t id, const NodeRow& row);
   // Of a linked tree: `leaf` becomes an inner node with these leaves as children.
   void Grow(uint32_t leaf, const std::vector<std::pair<uint32_t, NodeRow>>& children);
+  // What goes when a leaf does: it, inner nodes that are childless then, and the one above if it has a single child
+  // left, which is lifted to that one's parent.
+  struct Pruned {
+    std::vector<uint32_t> gone;
+    uint32_t lifted = kRoot, lifted_to = kRoot;  // kRoot: none
+  };
+  Pruned Prune(uint32_t leaf) const;
+  void Apply(const Pruned& pruned);
   // A centroid, decoded into `dimension` floats.
   void Centroid(uint32_t id, float* out) const { code_->Decode(&centroids_[size_t{id} * code_->bytes()], out); }
   absl::string_view CentroidBytes(uint32_t id) const {

@@ -22,13 +22,14 @@ constexpr size_t kWide = 512;
 }  // namespace
 
 // As the build does it, but from quantised centroids: the nearest leaf, and a second by SOAR's loss.
-void TreeIndex::ChooseHomes(Arrival* arrival) const {
+void TreeIndex::ChooseHomes(Arrival* arrival, uint32_t without) const {
   const size_t n = header_.options.dimension;
   const float* x = arrival->vector.data();
   CodeQuery query;
   centroid_code_->Prepare(x, &query);
   std::vector<TreeNodes::Near> near;
   nodes_.Nearest(query, kNearLeaves, kWide, &near);
+  std::erase_if(near, [without](const TreeNodes::Near& leaf) { return leaf.node == without; });
   std::vector<float> residual(n), centroids(near.size() * n);
   std::vector<double> distances(near.size());
   for (size_t i = 0; i < near.size(); ++i) {

@@ -16,64 +16,10 @@
 namespace larder::index {
 namespace {
 
-constexpr uint32_t kDimension = 24;
-constexpr size_t kBase = 2000, kAll = 6000;
-const TreeSearchParams kWideSearch{.postings = 30, .candidates = 80};
+constexpr uint32_t kDimension = ChangingTree::kDimension;
+constexpr size_t kBase = ChangingTree::kBase, kAll = ChangingTree::kAll;
 
-const RowsInMemory& Rows() {
-  static const RowsInMemory rows(ClusteredVectors(kAll, kDimension, 1), kDimension);
-  return rows;
-}
-
-// A tree of the first kBase rows.
-class TreeUpdate : public testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_TRUE(db_.Open().ok());
-    std::vector<float> base(Rows().row(0), Rows().row(0) + kBase * kDimension);
-    const absl::Status built = db_.Build(RowsInMemory(std::move(base), kDimension), SmallBuild(kDimension, Metric::kL2));
-    ASSERT_TRUE(built.ok()) << built;
-  }
-  absl::Status InsertRows(size_t first, size_t count) {
-    std::vector<Vid> vids;
-    for (size_t i = 0; i < count; ++i) vids.push_back(RowsInMemory::VidOf(first + i));
-    return db_.tree->Insert(vids, {Rows().row(first), count * kDimension});
-  }
-  absl::Status MaintainAll() {
-    for (;;) {
-      const absl::StatusOr<bool> more = db_.tree->Maintain();
-      RETURN_IF_ERROR(more.status());
-      if (!*more) return absl::OkStatus();
-    }
-  }
-  bool Finds(size_t row) {
-    const auto reply = db_.tree->Search({Rows().row(row), kDimension}, kWideSearch);
-    EXPECT_TRUE(reply.ok()) << reply.status();
-    return reply.ok() && !reply->neighbors.empty() && reply->neighbors[0].vid == RowsInMemory::VidOf(row);
-  }
-  void Reopen() {
-    ASSERT_TRUE(db_.Open().ok());
-    const absl::Status opened = db_.OpenTree();
-    ASSERT_TRUE(opened.ok()) << opened;
-  }
-  double Recall(size_t rows) {
-    std::vector<float> values(Rows().row(0), Rows().row(0) + rows * kDimension);
-    const RowsInMemory known(std::move(values), kDimension);
-    const std::vector<float> queries = ClusteredVectors(60, kDimension, 9);
-    size_t hits = 0;
-    for (size_t q = 0; q < 60; ++q) {
-      const std::vector<float> query(&queries[q * kDimension], &queries[(q + 1) * kDimension]);
-      const auto reply = db_.tree->Search(query, {.postings = 8, .candidates = 40});
-      EXPECT_TRUE(reply.ok()) << reply.status();
-      std::set<Vid> found;
-      for (const Neighbor& neighbor : reply->neighbors) found.insert(neighbor.vid);
-      for (const Neighbor& neighbor : ExactNearest(known, kDimension, Metric::kL2, query, 10)) hits += found.contains(neighbor.vid);
-    }
-    return static_cast<double>(hits) / 600;
-  }
-
-  TreeDatabase db_;
-};
+using TreeUpdate = ChangingTree;
 
 TEST_F(TreeUpdate, WhatIsInsertedIsFoundAtOnce) {
   for (size_t row = kBase; row < kBase + 40; ++row) {
