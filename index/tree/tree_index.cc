@@ -39,16 +39,32 @@ TreeIndex::TreeIndex(storage::Store* store, storage::ExtentStore* extents, TreeH
       pages_(header_.options.dimension, header_.options.element), centroid_code_(std::move(centroid_code)),
       nodes_(centroid_code_.get()) {}
 
-absl::Status TreeIndex::LoadNumbered(char tag, std::vector<CountedPointer>* out) const {
-  const auto it = store_->NewIterator(Table::kTree, keys_.Prefix(tag));
-  for (; it->Valid(); it->Next()) {
-    const absl::string_view rest = keys_.Rest(it->key());
-    const uint32_t number = rest.size() == 4 ? storage::ReadKey32(rest.data()) : ~0u;
-    if (number >= out->size()) return absl::DataLossError(absl::StrCat("tree row '", std::string(1, tag), "' ", number));
-    ASSIGN_OR_RETURN(const absl::string_view value, it->value());
-    ASSIGN_OR_RETURN((*out)[number], DecodeCounted(value));
+absl::Status TreeIndex::LoadPointers() {
+  postings_.resize(header_.next_node);
+  groups_.resize(header_.next_group);
+  for (const char tag : {'p', 'g'}) {
+    const auto it = store_->NewIterator(Table::kTree, keys_.Prefix(tag));
+    for (; it->Valid(); it->Next()) {
+      const absl::string_view rest = keys_.Rest(it->key());
+      const uint32_t number = rest.size() == 4 ? storage::ReadKey32(rest.data()) : ~0u;
+      if (number >= (tag == 'p' ? postings_.size() : groups_.size())) {
+        return absl::DataLossError(absl::StrCat("tree row '", std::string(1, tag), "' ", number));
+      }
+      ASSIGN_OR_RETURN(const absl::string_view value, it->value());
+      if (tag == 'p') {
+        ASSIGN_OR_RETURN(postings_[number], DecodeCounted(value));
+        if (nodes_.IsLeaf(number) && postings_[number].count > 0) continue;
+        return absl::DataLossError(absl::StrCat("tree: a posting of ", postings_[number].count, " entries at node ", number));
+      }
+      ASSIGN_OR_RETURN(groups_[number], DecodeGroup(value));
+      if (groups_[number].pointer.length != pages_.GroupBytes(groups_[number].rows)) {
+        return absl::DataLossError(absl::StrCat("tree group ", number, ": ", groups_[number].pointer.length, " bytes for ",
+                                                groups_[number].rows, " rows"));
+      }
+    }
+    RETURN_IF_ERROR(it->status());
   }
-  return it->status();
+  return absl::OkStatus();
 }
 
 absl::Status TreeIndex::LoadNodes() {
@@ -86,19 +102,9 @@ absl::Status TreeIndex::Load() {
     rotated_anchors_.resize(anchors_.size());
     code_.Rotate(vector.data(), &rotated_anchors_[id * n]);
   }
-  postings_.resize(header_.next_node);
-  groups_.resize(header_.next_group);
-  RETURN_IF_ERROR(LoadNumbered('p', &postings_));
-  RETURN_IF_ERROR(LoadNumbered('g', &groups_));
-  for (uint32_t node = 0; node < postings_.size(); ++node) {
-    if (postings_[node].count > 0 && !nodes_.IsLeaf(node)) {
-      return absl::DataLossError(absl::StrCat("tree: a posting at node ", node, ", which is no leaf"));
-    }
-  }
-  for (const CountedPointer& group : groups_) {
-    if (group.pointer.length != pages_.GroupBytes(group.count)) return absl::DataLossError("tree: a group of another size");
-  }
+  RETURN_IF_ERROR(LoadPointers());
   RETURN_IF_ERROR(LoadChanges());
+  RETURN_IF_ERROR(LoadRemoved());
   for (uint32_t node = 0; node < postings_.size(); ++node) {
     if (nodes_.IsLeaf(node) && postings_[node].count == 0 && !deltas_.contains(node)) shrunken_.insert(node);
   }
@@ -126,19 +132,13 @@ absl::Status TreeIndex::LoadChanges() {
     const absl::string_view rest = keys_.Rest(rows->key());
     ASSIGN_OR_RETURN(const absl::string_view row, rows->value());
     const uint32_t group = rest.size() == 8 ? storage::ReadKey32(rest.data()) : ~0u;
-    if (group >= groups_.size() || groups_[group].count > 0 || row.size() != pages_.row_bytes() ||
+    if (group >= groups_.size() || groups_[group].slots > 0 || row.size() != pages_.row_bytes() ||
         storage::ReadKey32(rest.data() + 4) != open_groups_[group].size()) {
       return absl::DataLossError(absl::StrCat("tree: a row of group ", group));
     }
     open_groups_[group].emplace_back(row);
   }
   RETURN_IF_ERROR(rows->status());
-  const auto removed = store_->NewIterator(Table::kTree, keys_.Prefix('x'));
-  for (; removed->Valid(); removed->Next()) {
-    if (keys_.Rest(removed->key()).size() != 8) return absl::DataLossError("tree: a removed vid");
-    removed_.Add(storage::ReadKey64(keys_.Rest(removed->key()).data()));
-  }
-  RETURN_IF_ERROR(removed->status());
   const auto splits = store_->NewIterator(Table::kTree, keys_.Prefix('j'));
   for (; splits->Valid(); splits->Next()) {
     const absl::string_view rest = keys_.Rest(splits->key());
@@ -149,6 +149,33 @@ absl::Status TreeIndex::LoadChanges() {
   return splits->status();
 }
 
+absl::Status TreeIndex::LoadRemoved() {
+  const auto it = store_->NewIterator(Table::kTree, keys_.Prefix('x'));
+  for (; it->Valid(); it->Next()) {
+    const absl::string_view rest = keys_.Rest(it->key());
+    ASSIGN_OR_RETURN(const absl::string_view value, it->value());
+    if (rest.size() != 8 || (!value.empty() && value.size() != 4)) {
+      return absl::DataLossError(absl::StrCat("tree: a removed vid of ", rest.size(), " and ", value.size(), " bytes"));
+    }
+    const Vid vid = storage::ReadKey64(rest.data());
+    removed_.Add(vid);
+    if (!value.empty()) dropped_[vid] = storage::ReadKey32(value.data());
+  }
+  return it->status();
+}
+
+absl::StatusOr<TreeIndex::FoundRow> TreeIndex::FindRow(const EntryPlace& place) const {
+  const auto open = open_groups_.find(place.group);
+  if (open != open_groups_.end() && place.slot < open->second.size()) return FoundRow{&open->second[place.slot], 0, {}};
+  if (place.group >= groups_.size() || place.slot >= groups_[place.group].slots) {
+    return absl::DataLossError(absl::StrCat("tree: vid ", place.vid, " in group ", place.group, ", slot ", place.slot));
+  }
+  const VectorGroup& group = groups_[place.group];
+  const std::optional<uint32_t> position = group.Position(place.slot);
+  if (!position.has_value()) return FoundRow{};
+  return FoundRow{nullptr, *position, pages_.PagePointer(group.pointer, pages_.PageOf(*position))};
+}
+
 TreeStats TreeIndex::Stats() const {
   absl::ReaderMutexLock lock(&mutex_);
   TreeStats stats;
@@ -156,8 +183,8 @@ TreeStats TreeIndex::Stats() const {
     stats.entries += posting.count;
     stats.postings += posting.count > 0;
   }
-  for (const CountedPointer& group : groups_) stats.rows += group.count;
   uint64_t waiting = 0;
+  for (const VectorGroup& group : groups_) stats.rows += group.rows, waiting += group.bytes();
   for (const auto& [id, rows] : open_groups_) stats.rows += rows.size(), waiting += rows.size() * pages_.row_bytes();
   for (const auto& [node, delta] : deltas_) {
     stats.deltas += delta.sequences.size();
@@ -166,7 +193,7 @@ TreeStats TreeIndex::Stats() const {
   stats.removed = removed_.size();
   stats.leaves = nodes_.leaves();
   stats.resident_bytes = nodes_.bytes() + (anchors_.capacity() + rotated_anchors_.capacity()) * sizeof(float) +
-                         (postings_.capacity() + groups_.capacity()) * sizeof(CountedPointer) + waiting + removed_.bytes();
+                         postings_.capacity() * sizeof(CountedPointer) + waiting + removed_.bytes();
   return stats;
 }
 

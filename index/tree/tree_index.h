@@ -29,6 +29,7 @@
 #include "index/tree/tree_nodes.h"
 #include "index/tree/tree_rows.h"
 #include "index/tree/tree_types.h"
+#include "index/tree/vector_group.h"
 #include "index/tree/vector_pages.h"
 #include "index/vector_index.h"
 #include "storage/extent_store.h"
@@ -99,8 +100,16 @@ class TreeIndex {
   // tree_index.cc
   absl::Status Load() ABSL_LOCKS_EXCLUDED(maintain_mutex_, mutex_);
   absl::Status LoadNodes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status LoadNumbered(char tag, std::vector<CountedPointer>* out) const;
+  absl::Status LoadPointers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LoadChanges() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadRemoved() ABSL_EXCLUSIVE_LOCKS_REQUIRED(maintain_mutex_, mutex_);
+  // Where a full vector is: in a group that is not full yet, or in a page; neither once it was removed.
+  struct FoundRow {
+    const std::string* open = nullptr;
+    uint32_t position = 0;
+    storage::ExtentPointer page;  // length 0: none
+  };
+  absl::StatusOr<FoundRow> FindRow(const EntryPlace& place) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   ProbeRule RuleFor(const TreeSearchParams& params) const;
   absl::Span<const float> anchor(uint32_t id) const {
     return {&anchors_[size_t{id} * header_.options.dimension], header_.options.dimension};
@@ -132,13 +141,18 @@ class TreeIndex {
   absl::flat_hash_map<uint32_t, uint64_t> unsplittable_ ABSL_GUARDED_BY(maintain_mutex_);  // entries when it was tried
   std::set<uint32_t> shrunken_ ABSL_GUARDED_BY(maintain_mutex_);  // leaves that lost entries and have few
   std::optional<Sweep> sweep_ ABSL_GUARDED_BY(maintain_mutex_);
+  // Removals on their way out. Entries that leave a leaf say which group the row is in; when a walk has passed all
+  // leaves there are no more of them; when the row has left its group, the removal is forgotten.
+  absl::flat_hash_map<Vid, uint32_t> dropped_ ABSL_GUARDED_BY(maintain_mutex_);  // group
+  std::map<uint32_t, uint32_t> dead_ ABSL_GUARDED_BY(maintain_mutex_);           // of swept_, by group
+  std::set<uint32_t> ripe_ ABSL_GUARDED_BY(maintain_mutex_);                     // groups to be rewritten
   VidSet swept_ ABSL_GUARDED_BY(maintain_mutex_);  // of removed_: those that have no entry any more
   uint64_t pieces_ ABSL_GUARDED_BY(maintain_mutex_) = 0;          // of work, so far
   absl::Mutex commit_mutex_ ABSL_ACQUIRED_AFTER(maintain_mutex_);  // for a commit and its publishing
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(commit_mutex_);   // never while waiting for a disk
   TreeNodes nodes_ ABSL_GUARDED_BY(mutex_);
   std::vector<CountedPointer> postings_ ABSL_GUARDED_BY(mutex_);  // by node; count 0: none
-  std::vector<CountedPointer> groups_ ABSL_GUARDED_BY(mutex_);    // by group; count 0: not full yet
+  std::vector<VectorGroup> groups_ ABSL_GUARDED_BY(mutex_);       // by group
   absl::flat_hash_map<uint32_t, Delta> deltas_ ABSL_GUARDED_BY(mutex_);     // by node
   std::map<uint32_t, OpenGroup> open_groups_ ABSL_GUARDED_BY(mutex_);       // the last takes new rows
   std::set<uint32_t> uncertain_groups_ ABSL_GUARDED_BY(mutex_);  // of failed commits; open until the tree is opened anew

@@ -34,19 +34,23 @@ absl::StatusOr<bool> TreeIndex::Relocate(const storage::ExtentOwner& owner, cons
   const uint32_t number = storage::ReadKey32(keys_.Rest(owner.key).data());
   absl::MutexLock maintain(&maintain_mutex_);  // nobody else changes pointers
   absl::MutexLock commit(&commit_mutex_);
-  CountedPointer held;
+  const auto holds = [&](const auto& all) { return number < all.size() && all[number].pointer == from; };
+  std::string value;
   {
-    absl::ReaderMutexLock lock(&mutex_);
-    const std::vector<CountedPointer>& all = tag == 'p' ? postings_ : groups_;
-    if (number >= all.size() || all[number].count == 0 || all[number].pointer != from) return false;
-    held = all[number];
+    absl::MutexLock lock(&mutex_);
+    if (tag == 'p' && holds(postings_)) value = EncodeCounted({to, postings_[number].count});
+    if (tag == 'g' && holds(groups_)) {
+      VectorGroup moved = groups_[number];
+      moved.pointer = to;
+      value = EncodeGroup(moved);
+    }
+    if (value.empty()) return false;
   }
-  held.pointer = to;
-  batch->Put(Table::kTree, owner.key, EncodeCounted(held));
+  batch->Put(Table::kTree, owner.key, value);
   RETURN_IF_ERROR(store_->Write(std::move(*batch)).status());
   *batch = WriteBatch();
   absl::MutexLock lock(&mutex_);
-  (tag == 'p' ? postings_ : groups_)[number] = held;
+  (tag == 'p' ? postings_[number].pointer : groups_[number].pointer) = to;
   return true;
 }
 
@@ -61,6 +65,8 @@ absl::StatusOr<bool> TreeMaintenance::Step() {
     }
     ASSIGN_OR_RETURN(const bool merged, Merge());
     if (merged) return true;
+    ASSIGN_OR_RETURN(const bool purged, Purge());
+    if (purged) return true;
     ASSIGN_OR_RETURN(const bool swept, Sweep());
     if (swept) return true;
   }
@@ -107,12 +113,12 @@ absl::Status TreeMaintenance::SealGroup(uint32_t group) {
   for (size_t i = 0; i < rows.size(); ++i) {
     vids[i] = index_.pages_.DecodeRow(reinterpret_cast<const uint8_t*>(rows[i].data()), &vectors[i * n]);
   }
-  CountedPointer sealed{{}, static_cast<uint32_t>(rows.size())};
-  ASSIGN_OR_RETURN(sealed.pointer, index_.extents_->Append(index_.pages_.Encode(vids, vectors.data())));
+  ASSIGN_OR_RETURN(const storage::ExtentPointer pointer, index_.extents_->Append(index_.pages_.Encode(vids, vectors.data())));
+  const VectorGroup sealed = VectorGroup::Full(pointer, static_cast<uint32_t>(rows.size()));
   RETURN_IF_ERROR(index_.extents_->Sync());
   WriteBatch batch;
   const std::string key = index_.keys_.Of('g', group);
-  batch.Put(Table::kTree, key, EncodeCounted(sealed));
+  batch.Put(Table::kTree, key, EncodeGroup(sealed));
   index_.extents_->Reference(sealed.pointer, {Table::kTree, key}, &batch);
   for (uint32_t i = 0; i < rows.size(); ++i) batch.Delete(Table::kTree, index_.keys_.Of('v', group, i));
   absl::MutexLock commit(&index_.commit_mutex_);
@@ -120,6 +126,7 @@ absl::Status TreeMaintenance::SealGroup(uint32_t group) {
   absl::MutexLock lock(&index_.mutex_);
   index_.groups_[group] = sealed;
   index_.open_groups_.erase(group);
+  NoteDead(group, 0);
   return absl::OkStatus();
 }
 
@@ -215,6 +222,7 @@ absl::Status TreeMaintenance::Fold(absl::Span<const Leaf> leaves) {
   WriteBatch batch;
   for (size_t i = 0; i < leaves.size(); ++i) {
     PutPosting(leaves[i].node, leaves[i].posting, folded[i], &batch);
+    PutDropped(leaves[i].dropped, &batch);
     for (const uint64_t sequence : leaves[i].sequences) {
       batch.Delete(Table::kTree, index_.keys_.Delta(leaves[i].node, sequence));
     }
@@ -230,6 +238,7 @@ absl::Status TreeMaintenance::Fold(absl::Span<const Leaf> leaves) {
     delta.rows.erase(delta.rows.begin(), delta.rows.begin() + gone * index_.code_.row_bytes());
     index_.Repack(leaves[i].node, &delta);
     if (delta.sequences.empty()) index_.deltas_.erase(leaves[i].node);
+    NoteDropped(leaves[i].dropped);
     NoteShrunk(leaves[i].node, leaves[i].count, leaves[i].dropped.size());
   }
   return absl::OkStatus();
@@ -239,19 +248,19 @@ absl::StatusOr<std::vector<float>> TreeMaintenance::Vectors(const std::vector<En
   const size_t n = index_.header_.options.dimension;
   std::vector<float> vectors(places.size() * n);
   std::vector<storage::ExtentPointer> pages;
-  std::vector<size_t> of;
+  std::vector<std::pair<size_t, uint32_t>> of;  // place, position
   {
     absl::ReaderMutexLock lock(&index_.mutex_);
     for (size_t i = 0; i < places.size(); ++i) {
       const EntryPlace& place = places[i];
-      const auto open = index_.open_groups_.find(place.group);
-      if (open != index_.open_groups_.end() && place.slot < open->second.size()) {
-        index_.pages_.DecodeRow(reinterpret_cast<const uint8_t*>(open->second[place.slot].data()), &vectors[i * n]);
-      } else if (place.group < index_.groups_.size() && place.slot < index_.groups_[place.group].count) {
-        pages.push_back(index_.pages_.PagePointer(index_.groups_[place.group].pointer, index_.pages_.PageOf(place.slot)));
-        of.push_back(i);
+      ASSIGN_OR_RETURN(const TreeIndex::FoundRow row, index_.FindRow(place));
+      if (row.open != nullptr) {
+        index_.pages_.DecodeRow(reinterpret_cast<const uint8_t*>(row.open->data()), &vectors[i * n]);
+      } else if (row.page.length > 0) {
+        pages.push_back(row.page);
+        of.push_back({i, row.position});
       } else {
-        return absl::DataLossError(absl::StrCat("tree: vid ", place.vid, " in group ", place.group, ", slot ", place.slot));
+        return absl::DataLossError(absl::StrCat("tree: vid ", place.vid, " has left group ", place.group));
       }
     }
   }
@@ -259,10 +268,10 @@ absl::StatusOr<std::vector<float>> TreeMaintenance::Vectors(const std::vector<En
   index_.extents_->Stream(pages, [&](size_t i, absl::StatusOr<std::string> page) {
     status.Update(page.status());
     if (!status.ok()) return false;
-    const EntryPlace& place = places[of[i]];
-    const absl::StatusOr<const uint8_t*> row = index_.pages_.Row(*page, place.slot, place.vid);
+    const auto [at, position] = of[i];
+    const absl::StatusOr<const uint8_t*> row = index_.pages_.Row(*page, position, places[at].vid);
     status.Update(row.status());
-    if (row.ok()) index_.pages_.DecodeRow(*row, &vectors[of[i] * n]);
+    if (row.ok()) index_.pages_.DecodeRow(*row, &vectors[at * n]);
     return status.ok();
   });
   if (!status.ok()) return status;
@@ -330,6 +339,7 @@ absl::Status TreeMaintenance::CommitSplit(const Leaf& leaf, const Clusters& halv
   }
   batch.Put(Table::kTree, index_.keys_.Of('n', leaf.node), EncodeNode(parent));
   PutPosting(leaf.node, leaf.posting, {}, &batch);
+  PutDropped(leaf.dropped, &batch);
   batch.Put(Table::kTree, index_.keys_.Of('j', leaf.node), "");
   index_.PutIds(first + 2, groups, &batch);
   // What was inserted since goes on waiting, at the children.
@@ -348,6 +358,7 @@ absl::Status TreeMaintenance::CommitSplit(const Leaf& leaf, const Clusters& halv
   index_.postings_[leaf.node] = {};
   index_.deltas_.erase(leaf.node);
   index_.unsplittable_.erase(leaf.node);
+  NoteDropped(leaf.dropped);
   index_.splits_.insert(leaf.node);
   for (uint32_t half = 0; half < 2; ++half) index_.postings_[first + half] = written[half];
   for (size_t i = 0; i < nearer.size(); ++i) index_.PublishDelta(first + nearer[i], delta.sequences[i], late_row(i));

@@ -71,6 +71,18 @@ class TreeMaintenance {
   // tree_sweep.cc
   absl::StatusOr<bool> Sweep();
   bool BeginSweep();
+  absl::Status EndSweep();
+  // With the commit that rewrites the leaf; and when it is done.
+  void PutDropped(absl::Span<const EntryPlace> dropped, storage::WriteBatch* batch) const;
+  void NoteDropped(absl::Span<const EntryPlace> dropped);
+
+  // tree_purge.cc
+  struct Rewritten;
+  absl::StatusOr<bool> Purge();
+  absl::StatusOr<Rewritten> Rewrite(uint32_t group) const;
+  absl::Status CommitRewritten(absl::Span<const Rewritten> groups);
+  // More rows of a group are dead; or it is full now.
+  void NoteDead(uint32_t group, uint32_t more) ABSL_SHARED_LOCKS_REQUIRED(index_.mutex_);
 
   TreeIndex& index_;
 };

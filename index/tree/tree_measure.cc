@@ -34,9 +34,10 @@ class TreeMeasure {
   absl::Status Run(uint32_t queries) {
     {
       absl::ReaderMutexLock lock(&index_.mutex_);
-      for (const CountedPointer& group : index_.groups_) {
-        if (group.count > 0) groups_.push_back(group);
+      for (const VectorGroup& group : index_.groups_) {
+        if (group.rows > 0) groups_.push_back({group.pointer, group.rows});
       }
+      removed_ = index_.removed_;
     }
     if (groups_.empty()) return absl::FailedPreconditionError("tree: nothing to measure with");
     RETURN_IF_ERROR(DrawQueries(queries));
@@ -76,7 +77,7 @@ class TreeMeasure {
       Query query;
       query.vector.resize(index_.header_.options.dimension);
       query.self = index_.pages_.DecodeRow(index_.pages_.RowOfGroup(*page, slot % index_.pages_.rows_per_page()), query.vector.data());
-      queries_.push_back(std::move(query));
+      if (!removed_.Contains(query.self)) queries_.push_back(std::move(query));
     }
     return absl::OkStatus();
   }
@@ -97,7 +98,7 @@ class TreeMeasure {
       kernels.batch(query.vector.data(), pointers.data(), count, n, distances.data());
       absl::MutexLock lock(&mutex_);
       for (size_t i = 0; i < count; ++i) {
-        if (distances[i] < query.exact.worst() && vids[i] != query.self) query.exact.Push({vids[i], distances[i]});
+        if (distances[i] < query.exact.worst() && vids[i] != query.self && !removed_.Contains(vids[i])) query.exact.Push({vids[i], distances[i]});
       }
     }
     return absl::OkStatus();
@@ -191,6 +192,7 @@ class TreeMeasure {
   const int threads_;
   std::vector<CountedPointer> groups_;
   std::vector<Query> queries_;
+  VidSet removed_;
   const std::vector<Choice> choices_ = Choices();
   absl::Mutex mutex_;
   uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;

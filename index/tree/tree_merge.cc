@@ -104,6 +104,7 @@ absl::StatusOr<bool> TreeMaintenance::CommitDissolution(const Leaf& leaf, const 
     }
   }
   PutPosting(leaf.node, leaf.posting, {}, &batch);
+  PutDropped(leaf.dropped, &batch);
   for (const uint64_t sequence : leaf.sequences) batch.Delete(Table::kTree, index_.keys_.Delta(leaf.node, sequence));
   for (const Dissolution::Move& move : plan.moves) index_.PutDelta(move.target, move.row, &batch, move.sequence);
   RETURN_IF_ERROR(index_.store_->Write(std::move(batch)).status());
@@ -112,6 +113,7 @@ absl::StatusOr<bool> TreeMaintenance::CommitDissolution(const Leaf& leaf, const 
   index_.postings_[leaf.node] = {};
   index_.deltas_.erase(leaf.node);
   index_.unsplittable_.erase(leaf.node);
+  NoteDropped(leaf.dropped);
   absl::flat_hash_set<uint32_t> changed;
   for (const Dissolution::Move& move : plan.moves) {
     index_.PublishDelta(move.target, move.sequence, move.row);

@@ -37,6 +37,7 @@ struct TreeMaintenance::Reassignment {
   };
   std::vector<Move> moves;
   std::vector<std::pair<uint32_t, CountedPointer>> postings;
+  std::vector<EntryPlace> dropped;
   WriteBatch batch;
 };
 
@@ -91,6 +92,7 @@ absl::Status TreeMaintenance::Reassign(uint32_t node) {
   RETURN_IF_ERROR(index_.store_->Write(std::move(job.batch)).status());
   absl::MutexLock lock(&index_.mutex_);
   index_.splits_.erase(node);
+  NoteDropped(job.dropped);
   for (const auto& [source, posting] : job.postings) index_.postings_[source] = posting;
   absl::flat_hash_set<uint32_t> changed;
   for (const Reassignment::Move& move : job.moves) {
@@ -158,6 +160,8 @@ absl::Status TreeMaintenance::ReassignFrom(uint32_t source, Reassignment* job) {
   }
   ASSIGN_OR_RETURN(const CountedPointer written, WritePosting(leaf.anchor, rest));
   PutPosting(source, leaf.posting, written, &job->batch);
+  PutDropped(leaf.dropped, &job->batch);
+  job->dropped.insert(job->dropped.end(), leaf.dropped.begin(), leaf.dropped.end());
   job->postings.emplace_back(source, written);
   return absl::OkStatus();
 }

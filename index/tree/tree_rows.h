@@ -6,12 +6,12 @@
 //   'a'  anchor u32               dimension f32
 //   'n'  node u32                 NodeRow, record version 1
 //   'p'  node u32                 pointer (24 bytes), then entries u32: the posting of this tenant at the node
-//   'g'  group u32                pointer, rows u32: a group of full vectors
+//   'g'  group u32                a group of full vectors (vector_group.h)
 //   'd'  node u32, sequence u64   an entry in row form (posting_code.h), not yet in the posting
 //   'v'  group u32, slot u32      a row (vector_pages.h) of a group that is not full yet, and has no row 'g'
 //   'i'  -                        next node u32, next group u32: ids below were given out since the build
 //   'j'  node u32                 a leaf that was split: its neighbours' entries may be nearer to its children
-//   'x'  vid u64                  empty: deleted
+//   'x'  vid u64                  deleted: empty, or the row's group u32 (big endian) once an entry has left its leaf
 //   'b'  -                        how far a build is; gone when it is done
 //   'c'  cell u32, chunk u32      pointer, rows u32: what a build set aside
 //   'l'  node u32                 cell u32 (big endian), dimension f32: a leaf's centroid during a build

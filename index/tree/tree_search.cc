@@ -167,6 +167,7 @@ absl::StatusOr<std::vector<Neighbor>> TreeSearch::Rank(std::vector<TreeCandidate
 absl::Status TreeSearch::ReadPages(absl::Span<const TreeCandidate> candidates, std::vector<Neighbor>* ranked) {
   struct Wanted {
     storage::ExtentPointer page;
+    uint32_t position;
     const TreeCandidate* candidate;
   };
   std::vector<Wanted> wanted;
@@ -174,14 +175,9 @@ absl::Status TreeSearch::ReadPages(absl::Span<const TreeCandidate> candidates, s
   {
     absl::ReaderMutexLock lock(&index_.mutex_);
     for (const TreeCandidate& c : candidates) {
-      const auto open = index_.open_groups_.find(c.place.group);
-      if (open != index_.open_groups_.end() && c.place.slot < open->second.size()) {
-        in_memory.emplace_back(open->second[c.place.slot], &c);
-      } else if (c.place.group < index_.groups_.size() && c.place.slot < index_.groups_[c.place.group].count) {
-        wanted.push_back({index_.pages_.PagePointer(index_.groups_[c.place.group].pointer, index_.pages_.PageOf(c.place.slot)), &c});
-      } else {
-        return absl::DataLossError(absl::StrCat("tree: vid ", c.place.vid, " in group ", c.place.group, ", slot ", c.place.slot));
-      }
+      ASSIGN_OR_RETURN(const TreeIndex::FoundRow row, index_.FindRow(c.place));
+      if (row.open != nullptr) in_memory.emplace_back(*row.open, &c);
+      if (row.page.length > 0) wanted.push_back({row.page, row.position, &c});
     }
   }
   std::sort(wanted.begin(), wanted.end(), [](const Wanted& a, const Wanted& b) {
@@ -215,7 +211,7 @@ absl::Status TreeSearch::ReadPages(absl::Span<const TreeCandidate> candidates, s
     status.Update(page.status());
     for (size_t w = first[i]; status.ok() && w < first[i + 1]; ++w) {
       const EntryPlace& place = wanted[w].candidate->place;
-      const absl::StatusOr<const uint8_t*> row = index_.pages_.Row(*page, place.slot, place.vid);
+      const absl::StatusOr<const uint8_t*> row = index_.pages_.Row(*page, wanted[w].position, place.vid);
       status.Update(row.status());
       if (row.ok()) score(*row, *wanted[w].candidate);
     }

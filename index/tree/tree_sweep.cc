@@ -1,14 +1,19 @@
 // TreeMaintenance: once enough rows are removed, a walk over all leaves takes their entries out.
 //
-// Nothing says which leaves hold a vid, so all are read; a leaf that holds none stays as it is.
+// Nothing says which leaves hold a vid, so all are read; a leaf that holds none stays as it is. Nodes are visited in
+// the order of their ids: whatever moves entries meanwhile leaves out those of removed vids.
 #include <algorithm>
 #include <utility>
 
 #include "index/tree/tree_maintenance.h"
+#include "storage/coding.h"
 #include "storage/status_macros.h"
 
 namespace larder::index {
 namespace {
+
+using storage::Table;
+using storage::WriteBatch;
 
 constexpr uint64_t kSweepPart = 32;   // of all rows: so many removals are worth a walk
 constexpr uint64_t kLeastSwept = 16;
@@ -47,9 +52,53 @@ absl::StatusOr<bool> TreeMaintenance::Sweep() {
   if (!concerned.empty()) RETURN_IF_ERROR(Fold(concerned));
   sweep.next = end;
   if (!nodes.empty()) return true;
-  index_.swept_ = std::move(sweep.removed);
-  index_.sweep_.reset();
+  RETURN_IF_ERROR(EndSweep());
   return true;
+}
+
+absl::Status TreeMaintenance::EndSweep() {
+  index_.maintain_mutex_.AssertHeld();
+  std::vector<Vid> unknown;  // never had an entry
+  {
+    absl::ReaderMutexLock lock(&index_.mutex_);
+    // Those may come back with a row of which nothing is known until the tree is opened anew.
+    const bool certain = index_.uncertain_groups_.empty();
+    index_.sweep_->removed &= index_.removed_;
+    index_.sweep_->removed -= index_.swept_;
+    index_.sweep_->removed.ForEach([&](Vid vid) ABSL_SHARED_LOCKS_REQUIRED(index_.mutex_, index_.maintain_mutex_) {
+      const auto found = index_.dropped_.find(vid);
+      if (found != index_.dropped_.end()) {
+        index_.swept_.Add(vid);
+        NoteDead(found->second, 1);
+        index_.dropped_.erase(found);
+      } else if (certain) {
+        unknown.push_back(vid);
+      }
+      return true;
+    });
+  }
+  index_.sweep_.reset();
+  if (unknown.empty()) return absl::OkStatus();
+  WriteBatch batch;
+  for (const Vid vid : unknown) batch.Delete(Table::kTree, index_.keys_.OfVid('x', vid));
+  absl::MutexLock commit(&index_.commit_mutex_);
+  RETURN_IF_ERROR(index_.store_->Write(std::move(batch)).status());
+  absl::MutexLock lock(&index_.mutex_);
+  for (const Vid vid : unknown) index_.removed_.Remove(vid);
+  return absl::OkStatus();
+}
+
+void TreeMaintenance::PutDropped(absl::Span<const EntryPlace> dropped, WriteBatch* batch) const {
+  for (const EntryPlace& place : dropped) {
+    std::string group;
+    storage::AppendKey32(place.group, &group);
+    batch->Put(Table::kTree, index_.keys_.OfVid('x', place.vid), group);
+  }
+}
+
+void TreeMaintenance::NoteDropped(absl::Span<const EntryPlace> dropped) {
+  index_.maintain_mutex_.AssertHeld();
+  for (const EntryPlace& place : dropped) index_.dropped_[place.vid] = place.group;
 }
 
 }  // namespace larder::index

@@ -72,17 +72,17 @@ storage::ExtentPointer VectorPages::PagePointer(const storage::ExtentPointer& gr
           .crc32c = kPageResidue};
 }
 
-absl::StatusOr<const uint8_t*> VectorPages::Row(absl::string_view page, uint16_t slot, Vid vid) const {
-  const uint8_t* row = reinterpret_cast<const uint8_t*>(page.data()) + slot % rows_per_page_ * row_bytes_;
+absl::StatusOr<const uint8_t*> VectorPages::Row(absl::string_view page, uint32_t position, Vid vid) const {
+  const uint8_t* row = reinterpret_cast<const uint8_t*>(page.data()) + position % rows_per_page_ * row_bytes_;
   Vid found;
   std::memcpy(&found, row, sizeof(found));
   if (found == vid) return row;
-  return absl::DataLossError(absl::StrCat("vector page: slot ", slot, " holds vid ", found, ", expected ", vid));
+  return absl::DataLossError(absl::StrCat("vector page: row ", position, " holds vid ", found, ", expected ", vid));
 }
 
-const uint8_t* VectorPages::RowOfGroup(absl::string_view group, uint32_t slot) const {
-  return reinterpret_cast<const uint8_t*>(group.data()) + slot / rows_per_page_ * page_bytes_ +
-         slot % rows_per_page_ * row_bytes_;
+const uint8_t* VectorPages::RowOfGroup(absl::string_view group, uint32_t position) const {
+  return reinterpret_cast<const uint8_t*>(group.data()) + position / rows_per_page_ * page_bytes_ +
+         position % rows_per_page_ * row_bytes_;
 }
 
 }  // namespace larder::index

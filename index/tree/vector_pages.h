@@ -41,13 +41,13 @@ class VectorPages {
   void EncodeRow(Vid vid, const float* vector, uint8_t* row) const;
   Vid DecodeRow(const uint8_t* row, float* vector) const;
 
-  // The page that holds a slot.
-  uint32_t PageOf(uint16_t slot) const { return slot / rows_per_page_; }
+  // The page that holds a row of the extent (vector_group.h: not always its slot).
+  uint32_t PageOf(uint32_t position) const { return position / rows_per_page_; }
   storage::ExtentPointer PagePointer(const storage::ExtentPointer& group, uint32_t page) const;
-  // `page`: checked bytes of PageOf(slot). DataLoss if the row is not `vid`'s.
-  absl::StatusOr<const uint8_t*> Row(absl::string_view page, uint16_t slot, Vid vid) const;
-  // Row `slot` of a whole group that was read.
-  const uint8_t* RowOfGroup(absl::string_view group, uint32_t slot) const;
+  // `page`: checked bytes of PageOf(position). DataLoss if the row is not `vid`'s.
+  absl::StatusOr<const uint8_t*> Row(absl::string_view page, uint32_t position, Vid vid) const;
+  // Of a whole group that was read.
+  const uint8_t* RowOfGroup(absl::string_view group, uint32_t position) const;
   const uint8_t* Numbers(const uint8_t* row) const { return row + sizeof(Vid); }
 
   const uint32_t dimension;
