@@ -4,30 +4,18 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdio>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "index/tree/tree_build.h"
-#include "index/tree/tree_index.h"
-#include "storage/extent_store.h"
 #include "storage/status_macros.h"
-#include "storage/store.h"
 #include "tools/bench/ann_data.h"
 #include "tools/bench/plot.h"
 #include "tools/bench/process_memory.h"
+#include "tools/bench/tree_database.h"
 
 namespace larder::tools {
 namespace {
-
-constexpr uint32_t kSpace = 1;
-constexpr uint32_t kMeasuredQueries = 200;
-
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 double CpuSeconds() {
   rusage usage = {};
@@ -36,41 +24,8 @@ double CpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-index::Metric MetricOf(const std::string& name) {
-  return name == "l2" ? index::Metric::kL2 : name == "dot" ? index::Metric::kDot : index::Metric::kCosine;
-}
-
-class MatrixSource final : public index::VectorSource {
- public:
-  MatrixSource(const MatrixReader* base, uint64_t rows) : base_(base), rows_(rows) {}
-  uint64_t rows() const override { return rows_; }
-  absl::Status Read(uint64_t first, size_t count, index::Vid* vids, float* out) const override {
-    for (size_t i = 0; i < count; ++i) vids[i] = first + i;
-    return base_->Read(first, count, out);
-  }
-
- private:
-  const MatrixReader* const base_;
-  const uint64_t rows_;
-};
-
-// A database directory with nothing but a tree in it.
-struct TreeDatabase {
-  std::unique_ptr<storage::Store> store;
-  std::unique_ptr<storage::ExtentStore> extents;
-  std::unique_ptr<index::TreeIndex> tree;
-};
-
 absl::StatusOr<TreeDatabase> OpenDatabase(const DiskOptions& options) {
-  TreeDatabase database;
-  const std::string path = options.directory + "/tree";
-  storage::StoreOptions store;
-  store.create_if_missing = true;
-  store.block_cache_bytes = 4 << 20;
-  store.write_buffer_bytes = 8 << 20;
-  ASSIGN_OR_RETURN(database.store, storage::Store::Open(path, store));
-  ASSIGN_OR_RETURN(database.extents, storage::ExtentStore::Open(path + "/extents", database.store.get(), {}));
-  return database;
+  return OpenTreeDatabase(options.directory + "/tree", {});
 }
 
 struct Built {
@@ -80,12 +35,12 @@ struct Built {
 
 absl::StatusOr<Built> Build(const DiskOptions& options, const AnnData& data) {
   Built built;
-  const double start = Now(), cpu = CpuSeconds();
+  const double start = Seconds(), cpu = CpuSeconds();
   ResetPeak();
   ASSIGN_OR_RETURN(TreeDatabase database, OpenDatabase(options));
   const MatrixSource source(data.base.get(), data.rows);
   index::TreeBuildOptions build;
-  build.tree.space = kSpace;
+  build.tree.space = kBenchSpace;
   build.tree.dimension = static_cast<uint32_t>(data.base->dim());
   build.tree.metric = MetricOf(options.metric);
   build.tree.bits = options.bits;
@@ -95,7 +50,7 @@ absl::StatusOr<Built> Build(const DiskOptions& options, const AnnData& data) {
   build.memory_bytes = std::max<uint64_t>(16, options.memory_mb) << 20;
   build.progress = [&](absl::string_view phase, uint64_t done, uint64_t total) {
     if (!options.json) {
-      std::fprintf(stderr, "%7.2f s  %s %llu of %llu\n", Now() - start, std::string(phase).c_str(),
+      std::fprintf(stderr, "%7.2f s  %s %llu of %llu\n", Seconds() - start, std::string(phase).c_str(),
                    static_cast<unsigned long long>(done), static_cast<unsigned long long>(total));
     }
     return absl::OkStatus();
@@ -103,11 +58,11 @@ absl::StatusOr<Built> Build(const DiskOptions& options, const AnnData& data) {
   const absl::Status status = index::BuildTree(database.store.get(), database.extents.get(), source, build);
   if (absl::IsAlreadyExists(status) && options.keep) return built;
   RETURN_IF_ERROR(status);
-  built.seconds = Now() - start;
+  built.seconds = Seconds() - start;
   built.cpu_s = CpuSeconds() - cpu;
-  ASSIGN_OR_RETURN(database.tree, index::TreeIndex::Open(database.store.get(), database.extents.get(), kSpace));
+  RETURN_IF_ERROR(OpenTree(&database));
   RETURN_IF_ERROR(database.tree->Measure(kMeasuredQueries, static_cast<int>(options.threads)));
-  built.measure_s = Now() - start - built.seconds;
+  built.measure_s = Seconds() - start - built.seconds;
   built.peak_rss_mb = PeakResidentMb();
   return built;
 }
@@ -135,12 +90,12 @@ absl::StatusOr<Measured> SearchAll(const index::TreeIndex& tree, const AnnData& 
   params.postings = setting.postings;
   params.candidates = setting.candidates;
   std::atomic<size_t> next{0};
-  const double start = Now();
+  const double start = Seconds();
   RETURN_IF_ERROR(InThreads(options.threads, [&](uint32_t) -> absl::Status {
     for (size_t q = next++; q < count; q = next++) {
-      const double began = Now();
+      const double began = Seconds();
       ASSIGN_OR_RETURN(const index::TreeReply reply, tree.Search(data.queries[q], params));
-      micros[q] = (Now() - began) * 1e6;
+      micros[q] = (Seconds() - began) * 1e6;
       stats[q] = reply.stats;
       for (const index::Neighbor& neighbor : reply.neighbors) found[q].push_back(static_cast<uint32_t>(neighbor.vid));
     }
@@ -148,7 +103,7 @@ absl::StatusOr<Measured> SearchAll(const index::TreeIndex& tree, const AnnData& 
   }));
   Measured measured;
   measured.setting = setting;
-  measured.qps = static_cast<double>(count) / (Now() - start);
+  measured.qps = static_cast<double>(count) / (Seconds() - start);
   measured.recall = Recall(found, data.truth);
   std::sort(micros.begin(), micros.end());
   measured.p50_us = micros[count / 2];
@@ -224,12 +179,12 @@ absl::Status RunDisk(const DiskOptions& options) {
   files.metric = options.metric, files.limit = options.limit, files.k = options.k;
   ASSIGN_OR_RETURN(const AnnData data, LoadAnnData(files));
   ASSIGN_OR_RETURN(const Built built, Build(options, data));
-  const double start = Now();
+  const double start = Seconds();
   ASSIGN_OR_RETURN(TreeDatabase database, OpenDatabase(options));
-  ASSIGN_OR_RETURN(database.tree, index::TreeIndex::Open(database.store.get(), database.extents.get(), kSpace));
+  RETURN_IF_ERROR(OpenTree(&database));
   const index::TreeIndex& tree = *database.tree;
   RETURN_IF_ERROR(tree.Search(data.queries[0], {}).status());
-  const double open_ms = (Now() - start) * 1e3;
+  const double open_ms = (Seconds() - start) * 1e3;
   ResetPeak();
   ASSIGN_OR_RETURN(const std::vector<Measured> all, MeasureAll(tree, data, options));
   const double peak = PeakResidentMb();

@@ -1,5 +1,6 @@
 #include "tools/bench/ann.h"
 #include "tools/bench/arrivals.h"
+#include "tools/bench/churn.h"
 #include "tools/bench/codes.h"
 #include "tools/bench/commands.h"
 #include "tools/bench/disk.h"
@@ -123,6 +124,27 @@ void FiltersOptionsOf(CLI::App* app, FiltersOptions* o) {
   app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
 }
 
+void ChurnOptionsOf(CLI::App* app, ChurnOptions* o) {
+  app->add_option("--base", o->base, "Rows to index: .npy (f2, f4), .fvecs or .fbin")->required();
+  app->add_option("--query", o->query, "Queries, likewise")->required();
+  app->add_option("--gt", o->ground_truth, "Row numbers of the true nearest: .npy, .ivecs or .ibin; computed if absent");
+  app->add_option("--metric", o->metric)->check(CLI::IsMember({"cosine", "dot", "l2"}))->capture_default_str();
+  app->add_option("--rounds", o->rounds)->check(CLI::Range(1, 100'000))->capture_default_str();
+  app->add_option("--share", o->share, "Of the rows that a round replaces")->check(CLI::Range(0.0001, 0.5))->capture_default_str();
+  app->add_option("--rate", o->rate, "Rows inserted a second; 0 = as fast as it goes")->capture_default_str();
+  app->add_option("--batch", o->batch, "Rows to an insert")->check(CLI::Range(1, 100'000))->capture_default_str();
+  app->add_option("--seconds", o->seconds, "Of searching before")->check(CLI::Range(1, 3'600))->capture_default_str();
+  app->add_option("--memory-mb", o->memory_mb, "Of the builds")->check(CLI::Range(16, 1'000'000))->capture_default_str();
+  app->add_option("--file-mb", o->file_mb, "Of a file of extents")->check(CLI::Range(1, 4'096))->capture_default_str();
+  app->add_option("--target-recall", o->target_recall)->check(CLI::Range(0.01, 0.9999))->capture_default_str();
+  app->add_option("--k", o->k)->check(CLI::Range(1, 10'000))->capture_default_str();
+  app->add_option("--threads", o->threads, "Of the builds")->check(CLI::Range(1, 1'024))->capture_default_str();
+  app->add_option("--limit", o->limit, "Only the first rows; 0 = all")->capture_default_str();
+  app->add_option("--db", o->directory, "Where the indexes are built; a temporary directory if absent");
+  app->add_flag("--json", o->json, "One JSON line a round; the last line is a summary either way");
+  app->add_option("--plot", o->plot, "Draw a PNG (needs python3 with matplotlib)");
+}
+
 }  // namespace
 
 void AddIndexCommands(BenchCommands* commands) {
@@ -132,6 +154,8 @@ void AddIndexCommands(BenchCommands* commands) {
                 InDirectory<ArrivalsOptions, RunArrivals>);
   commands->Add("retrieval", "Text in, questions asked: recall, nDCG, MRR", RetrievalOptionsOf,
                 InDirectory<RetrievalOptions, RunRetrieval>);
+  commands->Add("churn", "An index on disk whose rows come and go, beside a fresh one", ChurnOptionsOf,
+                InDirectory<ChurnOptions, RunChurn>);
   commands->Add("codes", "What each code keeps of a data set: bytes, recall, speed", CodesOptionsOf, RunCodes);
   commands->Add("disk", "An index on disk: recall against reads and queries a second", DiskOptionsOf,
                 InDirectory<DiskOptions, RunDisk>);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; ann, codes, disk,
-filters, kv or kv-trace."""
+"""plot.py SUBJECT LINES.jsonl OUT.png: draws what `larder-bench SUBJECT --json` prints; ann, churn, codes,
+disk, filters, kv or kv-trace."""
 import json
 import sys
 
@@ -59,6 +59,18 @@ def draw_filters(pyplot, rows):
     return figure
 
 
+def draw_churn(pyplot, rows):
+    figure, panels = pyplot.subplots(1, 3, figsize=(16, 5))
+    for axes, keys, label in ((panels[0], ("p50_us", "p99_us"), "microseconds a search"),
+                              (panels[1], ("inserts_per_s", "busy_inserts_per_s"), "inserts a second"),
+                              (panels[2], ("disk_mb", "live_mb", "rss_mb"), "MiB")):
+        for key in keys:
+            axes.plot([r["round"] for r in rows], [r[key] for r in rows], label=key)
+        axes.set(xlabel="round", ylabel=label, ylim=(0, None))
+        axes.legend()
+    return figure
+
+
 def draw_kv(pyplot, rows):
     """One panel a section: a line over x where its rows have one, else bars."""
     sections = {}
@@ -94,8 +106,8 @@ def draw_kv_trace(pyplot, rows):
 
 
 def main():
-    draw = {"ann": draw_ann, "codes": draw_codes, "disk": draw_disk, "filters": draw_filters,
-            "kv": draw_kv, "kv-trace": draw_kv_trace}
+    draw = {"ann": draw_ann, "churn": draw_churn, "codes": draw_codes, "disk": draw_disk,
+            "filters": draw_filters, "kv": draw_kv, "kv-trace": draw_kv_trace}
     if len(sys.argv) != 4 or sys.argv[1] not in draw:
         raise SystemExit(__doc__)
     try:
