@@ -13,6 +13,7 @@ constexpr size_t kMagicBytes = 8;
 // Where each field of an entry's tail is: in a row, and (times 32) in a block.
 constexpr size_t kFieldBytes[] = {4, 4, 2, 8, 4, 2};
 constexpr size_t kPlaceAt = 10;
+constexpr size_t kEntriesAt = 16;  // in the header
 
 template <typename T>
 T Load(const uint8_t* at) {
@@ -57,6 +58,22 @@ std::string EncodePosting(const PostingCode& code, uint32_t anchor, const uint8_
   return bytes;
 }
 
+std::string AppendToPosting(const PostingCode& code, absl::string_view first, const uint8_t* rows, size_t count) {
+  uint32_t entries = Load<uint32_t>(reinterpret_cast<const uint8_t*>(first.data()) + kEntriesAt);
+  const size_t blocks = (entries + count + kBlockCodes - 1) / kBlockCodes;
+  std::string bytes;
+  bytes.reserve(kPostingHeaderBytes + blocks * code.block_bytes());
+  bytes.append(first.data(), first.size());
+  bytes.resize(kPostingHeaderBytes + blocks * code.block_bytes());
+  uint8_t* out = reinterpret_cast<uint8_t*>(bytes.data());
+  for (size_t i = 0; i < count; ++i, ++entries) {
+    PackLane(code, rows + i * code.row_bytes(), entries % kBlockCodes,
+             out + kPostingHeaderBytes + entries / kBlockCodes * code.block_bytes());
+  }
+  std::memcpy(out + kEntriesAt, &entries, sizeof(entries));
+  return bytes;
+}
+
 absl::StatusOr<Posting> Posting::Parse(const PostingCode& code, absl::string_view bytes, absl::string_view what) {
   const auto wrong = [&](absl::string_view why) {
     return absl::DataLossError(absl::StrCat(what, ": not a posting of this index: ", why));
@@ -98,6 +115,13 @@ void Posting::Row(size_t entry, uint8_t* row) const {
     std::memcpy(row, at + lane * bytes, bytes);
     at += kBlockCodes * bytes, row += bytes;
   }
+}
+
+void SetPlaceOfRow(const PostingCode& code, const EntryPlace& place, uint8_t* row) {
+  uint8_t* vid = row + code.row_bytes() - PostingCode::kTailBytes + kPlaceAt;
+  std::memcpy(vid, &place.vid, sizeof(place.vid));
+  std::memcpy(vid + 8, &place.group, sizeof(place.group));
+  std::memcpy(vid + 12, &place.slot, sizeof(place.slot));
 }
 
 EntryPlace PlaceOfRow(const PostingCode& code, const uint8_t* row) {

@@ -23,6 +23,9 @@ constexpr size_t kPostingHeaderBytes = 32;
 // Packs `count` rows (posting_code.h), one after another.
 std::string EncodePosting(const PostingCode& code, uint32_t anchor, const uint8_t* rows, size_t count);
 
+// What EncodePosting makes of `first` rows, and then of these behind them.
+std::string AppendToPosting(const PostingCode& code, absl::string_view first, const uint8_t* rows, size_t count);
+
 // Borrows checked bytes.
 class Posting {
  public:
@@ -46,6 +49,7 @@ class Posting {
   uint32_t entries_, anchor_;
 };
 
+void SetPlaceOfRow(const PostingCode& code, const EntryPlace& place, uint8_t* row);
 EntryPlace PlaceOfRow(const PostingCode& code, const uint8_t* row);
 
 }  // namespace larder::index

@@ -138,6 +138,22 @@ TEST(Posting, RefusesHostileBytes) {
 }
 
 // A failure here means that stored postings can no longer be read: give the format a new version.
+TEST(Posting, GrowsAtItsEndByteForByte) {
+  const PostingCode code({.dimension = 40, .metric = Metric::kL2, .bits = 2});
+  const Sample sample = MakeSample(code, 80, 3);
+  for (const size_t first : {1u, 15u, 16u, 31u, 32u, 33u, 64u}) {
+    for (const size_t more : {0u, 1u, 2u, 16u}) {
+      const std::string grown = AppendToPosting(code, EncodePosting(code, 5, sample.coded.data(), first),
+                                                &sample.coded[first * code.row_bytes()], more);
+      EXPECT_EQ(grown, EncodePosting(code, 5, sample.coded.data(), first + more)) << first << " + " << more;
+    }
+  }
+  std::vector<uint8_t> row(sample.coded.begin(), sample.coded.begin() + static_cast<ptrdiff_t>(code.row_bytes()));
+  const EntryPlace place{.vid = 1ull << 40, .group = 9, .slot = 65535};
+  SetPlaceOfRow(code, place, row.data());
+  EXPECT_EQ(PlaceOfRow(code, row.data()), place);
+}
+
 TEST(Posting, GoldenBytes) {
   const PostingCode code({.dimension = 20, .metric = Metric::kCosine, .bits = 2, .seed = 42});
   std::vector<float> rows(33 * 20);

@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -26,6 +27,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "index/tree/posting_code.h"
+#include "index/tree/tree_changes.h"
 #include "index/tree/tree_nodes.h"
 #include "index/tree/tree_rows.h"
 #include "index/tree/tree_types.h"
@@ -76,20 +78,12 @@ class TreeIndex {
   friend class TreeSearch;
   friend class TreeMeasure;
   friend class TreeMaintenance;
-  // The entries of a node that are not in its posting, oldest first.
-  struct Delta {
-    std::vector<uint64_t> sequences;
-    std::vector<uint8_t> rows;
-    std::shared_ptr<const std::string> packed;  // as a posting
-  };
   // Vectors of a group that is not full, in row form.
   using OpenGroup = std::vector<std::string>;
-  // A row on its way into the tree.
-  struct Arrival {
-    Vid vid = 0;
-    std::vector<float> vector, rotated;
-    uint32_t homes[2] = {0, 0};  // the same: one copy
-  };
+  using Delta = TreeDelta;
+  using Arrival = TreeArrival;
+  using Entry = TreeEntry;
+  using PackedDeltas = std::vector<std::pair<uint32_t, std::shared_ptr<const std::string>>>;
   // A walk over all leaves that takes out the entries of what was removed before it began.
   struct Sweep {
     VidSet removed;
@@ -122,6 +116,10 @@ class TreeIndex {
   void ChooseHomes(Arrival* arrival, uint32_t without = TreeNodes::kRoot) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   std::vector<uint8_t> EntryFor(const Arrival& arrival, uint32_t node, const EntryPlace& place) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void EncodeFor(Arrival* arrival) const;
+  // What the deltas will be with these behind them.
+  PackedDeltas PackBehind(const std::vector<Entry>& entries) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   void PutDelta(uint32_t node, const std::vector<uint8_t>& row, storage::WriteBatch* batch, uint64_t sequence) const;
   void PublishDelta(uint32_t node, uint64_t sequence, const std::vector<uint8_t>& row)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

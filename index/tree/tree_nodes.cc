@@ -134,6 +134,10 @@ void TreeNodes::Nearest(const CodeQuery& query, size_t count, size_t wide, std::
       for (const uint32_t child : node.children) next.push_back({child, 0});
     }
     Score(query, &next);
+    if (std::all_of(next.begin(), next.end(), [this](const Near& near) { return nodes_[near.node].leaf; })) {
+      out->insert(out->end(), next.begin(), next.end());
+      break;
+    }
     std::sort(next.begin(), next.end(), Nearer);
     open = std::move(next);
   }

@@ -30,23 +30,27 @@ void TreeIndex::ChooseHomes(Arrival* arrival, uint32_t without) const {
   std::vector<TreeNodes::Near> near;
   nodes_.Nearest(query, kNearLeaves, kWide, &near);
   std::erase_if(near, [without](const TreeNodes::Near& leaf) { return leaf.node == without; });
-  std::vector<float> residual(n), centroids(near.size() * n);
-  std::vector<double> distances(near.size());
+  std::vector<float> residual(n), centroids(near.size() * n), distances(near.size()), dots(near.size());
+  std::vector<const float*> rows;
   for (size_t i = 0; i < near.size(); ++i) {
     nodes_.Centroid(near[i].node, &centroids[i * n]);
-    for (size_t j = 0; j < n; ++j) distances[i] += (double{x[j]} - centroids[i * n + j]) * (double{x[j]} - centroids[i * n + j]);
+    rows.push_back(&centroids[i * n]);
   }
+  SelectKernels(DistanceForm::kSquaredL2).batch(x, rows.data(), rows.size(), n, distances.data());
   const size_t home = std::min_element(distances.begin(), distances.end()) - distances.begin();
-  for (size_t j = 0; j < n; ++j) residual[j] = x[j] - centroids[home * n + j];
   arrival->homes[0] = arrival->homes[1] = near[home].node;
+  arrival->anchors[0] = arrival->anchors[1] = nodes_.anchor(near[home].node);
   if (header_.options.copies == 1) return;
+  double along = 0;  // <x, r>
+  for (size_t j = 0; j < n; ++j) residual[j] = x[j] - centroids[home * n + j], along += double{x[j]} * residual[j];
+  SelectKernels(DistanceForm::kMinusDot).batch(residual.data(), rows.data(), rows.size(), n, dots.data());
   double least = 1e300;
   for (size_t i = 0; i < near.size(); ++i) {
-    double along = 0;
-    for (size_t j = 0; j < n; ++j) along += (double{x[j]} - centroids[i * n + j]) * residual[j];
-    const double loss = distances[i] + (distances[home] > 1e-20 ? along * along / distances[home] : 0);
+    const double projection = along + dots[i];
+    const double loss = distances[i] + (distances[home] > 1e-20f ? projection * projection / distances[home] : 0);
     if (i != home && loss < least) least = loss, arrival->homes[1] = near[i].node;
   }
+  arrival->anchors[1] = nodes_.anchor(arrival->homes[1]);
 }
 
 std::vector<uint8_t> TreeIndex::EntryFor(const Arrival& arrival, uint32_t node, const EntryPlace& place) const {
@@ -54,6 +58,19 @@ std::vector<uint8_t> TreeIndex::EntryFor(const Arrival& arrival, uint32_t node, 
   const float* centre = &rotated_anchors_[size_t{nodes_.anchor(node)} * header_.options.dimension];
   code_.Encode(arrival.rotated.data(), centre, place, row.data());
   return row;
+}
+
+// Both codes, without their place. Against one anchor they are the same. Takes no lock: anchors never change.
+void TreeIndex::EncodeFor(Arrival* arrival) const {
+  const size_t n = header_.options.dimension;
+  for (int copy = 0; copy < 2; ++copy) {
+    if (copy == 1 && arrival->anchors[1] == arrival->anchors[0]) {
+      arrival->codes[1] = arrival->codes[0];
+      continue;
+    }
+    arrival->codes[copy].resize(code_.row_bytes());
+    code_.Encode(arrival->rotated.data(), &rotated_anchors_[arrival->anchors[copy] * n], {}, arrival->codes[copy].data());
+  }
 }
 
 void TreeIndex::PutDelta(uint32_t node, const std::vector<uint8_t>& row, WriteBatch* batch, uint64_t sequence) const {
@@ -65,6 +82,22 @@ void TreeIndex::Repack(uint32_t node, Delta* delta) {
                       ? nullptr
                       : std::make_shared<const std::string>(EncodePosting(
                             code_, nodes_.anchor(node), delta->rows.data(), delta->sequences.size()));
+}
+
+TreeIndex::PackedDeltas TreeIndex::PackBehind(const std::vector<Entry>& entries) const {
+  absl::flat_hash_map<uint32_t, std::vector<uint8_t>> rows;
+  for (const Entry& entry : entries) rows[entry.node].insert(rows[entry.node].end(), entry.row.begin(), entry.row.end());
+  PackedDeltas packed;
+  absl::ReaderMutexLock lock(&mutex_);
+  for (const auto& [node, behind] : rows) {
+    const auto delta = deltas_.find(node);
+    const size_t count = behind.size() / code_.row_bytes();
+    packed.emplace_back(node, std::make_shared<const std::string>(
+        delta == deltas_.end() || delta->second.packed == nullptr
+            ? EncodePosting(code_, nodes_.anchor(node), behind.data(), count)
+            : AppendToPosting(code_, *delta->second.packed, behind.data(), count)));
+  }
+  return packed;
 }
 
 void TreeIndex::PublishDelta(uint32_t node, uint64_t sequence, const std::vector<uint8_t>& row) {
@@ -102,14 +135,12 @@ absl::Status TreeIndex::Change(absl::Span<const Vid> vids, absl::Span<const floa
     arrival.rotated.resize(options.dimension);
     Canonicalize(vector, options.metric, arrival.vector.data());
     code_.Rotate(arrival.vector.data(), arrival.rotated.data());
-    absl::ReaderMutexLock lock(&mutex_);
-    ChooseHomes(&arrival);
+    {
+      absl::ReaderMutexLock lock(&mutex_);
+      ChooseHomes(&arrival);
+    }
+    EncodeFor(&arrival);
   }
-  struct Entry {
-    uint32_t node;
-    uint64_t sequence;
-    std::vector<uint8_t> row;
-  };
   std::vector<Entry> entries;
   std::vector<std::pair<uint32_t, std::string>> rows;  // by group, in order of slots
   absl::MutexLock hold(&commit_mutex_);  // places and homes stay as they are until they are published
@@ -128,7 +159,10 @@ absl::Status TreeIndex::Change(absl::Span<const Vid> vids, absl::Span<const floa
     uint32_t group = open_groups_.empty() ? 0 : open_groups_.rbegin()->first;
     size_t taken = open_groups_.empty() ? kGroupRows : open_groups_.rbegin()->second.size();
     for (Arrival& arrival : arrivals) {
-      if (!nodes_.IsLeaf(arrival.homes[0]) || !nodes_.IsLeaf(arrival.homes[1])) ChooseHomes(&arrival);  // split meanwhile
+      if (!nodes_.IsLeaf(arrival.homes[0]) || !nodes_.IsLeaf(arrival.homes[1])) {  // split meanwhile
+        ChooseHomes(&arrival);
+        EncodeFor(&arrival);
+      }
       if (taken == kGroupRows) {
         group = static_cast<uint32_t>(groups++);
         taken = 0;
@@ -139,13 +173,15 @@ absl::Status TreeIndex::Change(absl::Span<const Vid> vids, absl::Span<const floa
       batch.Put(Table::kTree, keys_.Of('v', group, static_cast<uint32_t>(taken++)), row);
       rows.emplace_back(group, std::move(row));
       for (int copy = 0; copy < (arrival.homes[0] == arrival.homes[1] ? 1 : 2); ++copy) {
-        entries.push_back({arrival.homes[copy], next_sequence_++, EntryFor(arrival, arrival.homes[copy], place)});
+        entries.push_back({arrival.homes[copy], next_sequence_++, std::move(arrival.codes[copy])});
+        SetPlaceOfRow(code_, place, entries.back().row.data());
         PutDelta(entries.back().node, entries.back().row, &batch, entries.back().sequence);
       }
     }
     PutIds(postings_.size(), groups, &batch);
   }
   const absl::Status written = commit(std::move(batch));
+  const PackedDeltas packed = PackBehind(entries);
   absl::MutexLock lock(&mutex_);
   if (!written.ok()) {
     if (arrivals.empty()) return written;
@@ -162,12 +198,8 @@ absl::Status TreeIndex::Change(absl::Span<const Vid> vids, absl::Span<const floa
     groups_.resize(std::max<size_t>(groups_.size(), group + 1));
     open_groups_[group].push_back(std::move(row));
   }
-  std::set<uint32_t> changed;
-  for (const Entry& entry : entries) {
-    PublishDelta(entry.node, entry.sequence, entry.row);
-    changed.insert(entry.node);
-  }
-  for (const uint32_t node : changed) Repack(node, &deltas_[node]);
+  for (const Entry& entry : entries) PublishDelta(entry.node, entry.sequence, entry.row);
+  for (const auto& [node, posting] : packed) deltas_[node].packed = posting;
   for (const Vid vid : gone) removed_.Add(vid);
   return absl::OkStatus();
 }
