@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <thread>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
-#include "absl/time/time.h"
 
 namespace larder {
 namespace {
@@ -33,18 +33,19 @@ TEST(BuildThreads, LendsWhatIsSpare) {
 
 TEST(BuildThreads, ACallerIsAloneWhileOthersHaveThemAll) {
   BuildThreads threads(2);
-  absl::Notification both_run, end;
+  std::promise<void> both_run, ending;
+  const std::shared_future<void> end = ending.get_future().share();
   std::atomic<int> first{0}, second{0};
   std::thread other([&] {
     threads.Run(2, [&] {
-      if (++first == 2) both_run.Notify();
-      end.WaitForNotification();
+      if (++first == 2) both_run.set_value();
+      end.wait();
     });
   });
-  ASSERT_TRUE(both_run.WaitForNotificationWithTimeout(absl::Seconds(60)));
+  ASSERT_EQ(both_run.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
   threads.Run(2, [&] { ++second; });
   EXPECT_EQ(second.load(), 1);
-  end.Notify();
+  ending.set_value();
   other.join();
   threads.Run(2, [&] { ++second; });
   EXPECT_EQ(second.load(), 3);
@@ -53,18 +54,19 @@ TEST(BuildThreads, ACallerIsAloneWhileOthersHaveThemAll) {
 // Two callers of two threads leave none to lend: nobody else runs, however often they call.
 TEST(BuildThreads, CallersCount) {
   BuildThreads threads(2);
-  absl::Notification end;
+  std::promise<void> ending;
+  const std::shared_future<void> end = ending.get_future().share();
   std::atomic<int> first{0}, second{0};
   std::thread other([&] {
     threads.Run(1, [&] {
       ++first;
-      end.WaitForNotification();
+      end.wait();
     });
   });
   while (first == 0) std::this_thread::yield();
   for (int i = 0; i < 3; ++i) threads.Run(8, [&] { ++second; });
   EXPECT_EQ(second.load(), 3);
-  end.Notify();
+  ending.set_value();
   other.join();
   EXPECT_EQ(first.load(), 1);
 }
