@@ -1,6 +1,8 @@
 #include "engine/kv/kv_fill.h"
 
+#include <array>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -14,6 +16,11 @@ namespace {
 using storage::Table;
 
 constexpr size_t kUpgradeBatch = 256;  // entries a write
+
+// Summaries are read by so many threads: reading takes longer than filing them.
+constexpr uint32_t kShares = 2;
+// The first hash of a share; hashes are as good as random.
+constexpr uint64_t ShareBegin(uint32_t number) { return number * (UINT64_MAX / kShares + 1); }
 
 }  // namespace
 
@@ -37,17 +44,41 @@ void KvFiller::Run() {
 }
 
 absl::Status KvFiller::FillFromSummaries() {
-  const auto it = context_.store->NewIterator(Table::kKvOwners, std::string(1, kSummaryTag), snapshot_.get());
-  for (; it->Valid() && !stop_; it->Next()) {
-    const auto value = it->value();
-    if (!value.ok()) continue;  // damaged: made anew by AddMissing
-    const auto hash = ParseSummaryKey(it->key());
-    const auto summary = DecodeSummary(*value, "kv summary");
-    if (!hash.ok() || !summary.ok() || HashOf(summary->entry_key) != *hash) continue;
-    tier_.Fill(*hash, *summary);
-    ++summaries_;
+  struct Share {
+    std::thread thread;
+    absl::Status status;
+    int64_t summaries = 0;
+  };
+  const auto fill = [this](uint32_t number, Share* share) {
+    const auto it = context_.store->NewIterator(Table::kKvOwners, std::string(1, kSummaryTag), snapshot_.get());
+    for (it->Seek(SummaryPrefix(ShareBegin(number))); it->Valid() && !stop_; it->Next()) {
+      const auto value = it->value();
+      if (!value.ok()) continue;  // damaged: made anew by AddMissing
+      const auto hash = ParseSummaryKey(it->key());
+      if (hash.ok() && number + 1 < kShares && hash->high >= ShareBegin(number + 1)) break;
+      const auto summary = DecodeSummary(*value, "kv summary");
+      if (!hash.ok() || !summary.ok() || HashOf(summary->entry_key) != *hash) continue;
+      tier_.Fill(*hash, *summary);
+      ++share->summaries;
+    }
+    share->status = it->status();
+  };
+  std::array<Share, kShares> shares;
+  for (uint32_t i = 1; i < kShares; ++i) {
+    try {
+      shares[i].thread = std::thread(fill, i, &shares[i]);
+    } catch (const std::system_error&) {
+      fill(i, &shares[i]);  // none can be had
+    }
   }
-  return it->status();
+  fill(0, &shares[0]);
+  absl::Status status;
+  for (Share& share : shares) {
+    if (share.thread.joinable()) share.thread.join();
+    status.Update(share.status);
+    summaries_ += share.summaries;
+  }
+  return status;
 }
 
 absl::Status KvFiller::AddMissing() {

@@ -95,8 +95,8 @@ void KvTier::Refresh(absl::string_view entry_key) {
 }
 
 void KvTier::Fill(const KvKeyHash& hash, const Summary& summary) {
-  absl::MutexLock lock(&mu_);
   const DirectoryEntry entry = EntryOf(summary);
+  absl::MutexLock lock(&mu_);
   if (directory_.Fill(hash, entry)) Account(hash, entry);
 }
 
