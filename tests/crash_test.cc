@@ -33,16 +33,16 @@ int64_t StateOf(const Collection& docs, const std::string& id) {
 }
 
 // A KV entry may be there only while its document is in the state that it was made for. Appends those that
-// are there to `found`, by codec.
+// are there to `found`, by codec, and counts those that were demoted.
 void CheckKv(Database* db, const std::string& id, int64_t state, const std::set<int64_t>& older,
-             std::vector<std::pair<std::string, KvKey>>* found) {
+             std::vector<std::pair<std::string, KvKey>>* found, uint64_t* demoted) {
   for (const char* codec : kCrashCodecs) {
     const std::string profile_id = *db->kv().RegisterProfile(CrashProfile(codec));
     std::vector<KvKey> keys;
     std::vector<int64_t> values;
     for (int64_t value : older) {
       if (value == kDeleted) continue;
-      keys.push_back(CrashKey(profile_id, id, value));
+      keys.push_back(CrashKey(profile_id, id, value, kDemotableTokens));
       values.push_back(value);
     }
     const auto lookups = db->kv().Lookup(keys);
@@ -51,6 +51,9 @@ void CheckKv(Database* db, const std::string& id, int64_t state, const std::set<
       if (!(*lookups)[i].hit) continue;
       EXPECT_EQ(values[i], state) << "KV of " << id << " outlived its document's version";
       found->push_back({codec, keys[i]});
+      const KvProfile raw = CrashProfile("raw");
+      const uint64_t raw_bytes = 2 * raw.layers * raw.LayerBytes(keys[i].tokens.size());
+      *demoted += codec == std::string("raw") && (*lookups)[i].bytes < raw_bytes;
     }
   }
 }
@@ -73,7 +76,7 @@ TEST(Crash, NoAcknowledgedWriteIsLost) {
   std::mt19937_64 random(20261122);
   std::map<std::string, PossibleStates> states;  // over all cycles
   std::map<std::string, std::set<int64_t>> values;
-  uint64_t acknowledged = 0, verified = 0, kv_entries = 0, kv_reads = 0;
+  uint64_t acknowledged = 0, verified = 0, kv_entries = 0, kv_reads = 0, kv_demoted = 0;
   const char* reads_wanted = std::getenv("LARDER_CRASH_READS");
   const uint64_t reads_a_check = reads_wanted != nullptr ? std::strtoull(reads_wanted, nullptr, 10) * 10 / cycles : 0;
   for (int cycle = 1; cycle <= cycles; ++cycle) {
@@ -102,7 +105,7 @@ TEST(Crash, NoAcknowledgedWriteIsLost) {
                                           << possible.acknowledged;
       values[id].insert(state);
       for (int64_t value : possible.maybe) values[id].insert(value);
-      if (cycle % 10 == 0) CheckKv(db->get(), id, state, values[id], &entries);
+      if (cycle % 10 == 0) CheckKv(db->get(), id, state, values[id], &entries, &kv_demoted);
       possible = {state, {}};
       live += state != kDeleted;
     }
@@ -119,12 +122,14 @@ TEST(Crash, NoAcknowledgedWriteIsLost) {
     std::error_code error;
     std::filesystem::remove(log, error);
   }
-  std::printf("%d kills, %llu acknowledged writes, %llu verifies, none lost; %llu KV entries met, %llu reads of "
-              "them compared, no wrong byte\n",
+  std::printf("%d kills, %llu acknowledged writes, %llu verifies, none lost; %llu KV entries met, %llu of them demoted, "
+              "%llu reads compared, no wrong byte\n",
               cycles, static_cast<unsigned long long>(acknowledged), static_cast<unsigned long long>(verified),
-              static_cast<unsigned long long>(kv_entries), static_cast<unsigned long long>(kv_reads));
+              static_cast<unsigned long long>(kv_entries), static_cast<unsigned long long>(kv_demoted),
+              static_cast<unsigned long long>(kv_reads));
   if (cycles >= 100) {
     EXPECT_GT(kv_entries, 0u) << "no kill met a KV entry: nothing of them was checked";
+    EXPECT_GT(kv_demoted, 0u) << "no demotion was met";
   }
   EXPECT_GT(acknowledged, static_cast<uint64_t>(cycles));
 }

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "larder/database.h"
 #include "tests/support/crash_kv.h"
 #include "tests/support/crash_log.h"
@@ -42,12 +43,14 @@ Document MakeDocument(const std::string& id, int64_t value, std::mt19937_64& ran
 
 // The id is this thread's alone: what it has put must be there, byte for byte.
 void PutAndCheck(KvCache* kv, size_t codec, const std::vector<std::string>& profiles, const std::string& id,
-                 int64_t value) {
-  const KvKey key = CrashKey(profiles[codec], id, value);
+                 int64_t value, bool may_go) {
+  const KvKey key = CrashKey(profiles[codec], id, value, kDemotableTokens);
   if (!PutCrashKv(kv, kCrashCodecs[codec], key, id)) return;
   uint64_t reads = 0;
   const std::string difference = CrashDifference(*kv, kCrashCodecs[codec], key, &reads);
-  if (!difference.empty()) Fail(absl::DataLossError(difference));
+  // Under a budget another thread's put may have evicted it by now, or moved it several times.
+  const bool gone = may_go && (absl::StrContains(difference, "NOT_FOUND") || absl::StrContains(difference, "UNAVAILABLE"));
+  if (!difference.empty() && !gone) Fail(absl::DataLossError(difference));
 }
 
 void Work(Database* db, Collection docs, int log, int thread, uint64_t seed, std::atomic<int64_t>* next_value) {
@@ -69,7 +72,9 @@ void Work(Database* db, Collection docs, int log, int thread, uint64_t seed, std
     const auto stored = docs.Upsert(MakeDocument(id, value, random));
     if (!stored.ok()) Fail(stored.status());
     Say(log, "ack", id, value);
-    if (random() % 4 == 0) PutAndCheck(&db->kv(), random() % std::size(kCrashCodecs), profiles, id, value);
+    if (random() % 4 == 0) {
+      PutAndCheck(&db->kv(), random() % std::size(kCrashCodecs), profiles, id, value, seed % 2 == 1);
+    }
   }
 }
 
@@ -86,12 +91,13 @@ int main(int argc, char** argv) {
   options.create_if_missing = true;
   options.snapshot_every = 200;  // so that kills meet snapshots too
   options.expiry_sweep_interval = absl::Milliseconds(50);
+  const uint64_t seed = std::stoull(argv[3]);
+  if (seed % 2 == 1) options.kv = {.disk_bytes = 60'000, .demote_to = "int4"};  // so that kills meet demotions
   auto db = Database::Open(argv[1], options);
   if (!db.ok()) Fail(db.status());
   auto docs = (*db)->GetCollection("docs");
   if (absl::IsNotFound(docs.status())) docs = (*db)->CreateCollection("docs", VectorsOnly(8, IndexKind::kHnsw));
   if (!docs.ok()) Fail(docs.status());
-  const uint64_t seed = std::stoull(argv[3]);
   std::atomic<int64_t> next_value{static_cast<int64_t>(seed) * 1'000'000};
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
