@@ -142,8 +142,9 @@ absl::Status TreeIndex::LoadChanges() {
   const auto splits = store_->NewIterator(Table::kTree, keys_.Prefix('j'));
   for (; splits->Valid(); splits->Next()) {
     const absl::string_view rest = keys_.Rest(splits->key());
+    ASSIGN_OR_RETURN(const absl::string_view value, splits->value());
     const uint32_t node = rest.size() == 4 ? storage::ReadKey32(rest.data()) : ~0u;
-    if (node >= postings_.size()) return absl::DataLossError(absl::StrCat("tree: a split of node ", node));
+    if (node >= postings_.size() || !value.empty()) return absl::DataLossError(absl::StrCat("tree: a split of node ", node));
     splits_.insert(node);
   }
   return splits->status();

@@ -68,6 +68,11 @@ class TreeIndex {
   absl::StatusOr<bool> Relocate(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
                                 const storage::ExtentPointer& to, storage::WriteBatch* batch);
 
+  // Reads all that the tree has on disk, its rows anew, and holds it against each other: each row that was not
+  // removed has an entry, each entry its row. Appends what is wrong; returns how many rows are sound. Background
+  // work waits; memory holds all rows' vids.
+  absl::StatusOr<uint64_t> Verify(std::vector<std::string>* problems);
+
   const TreeHeader& header() const { return header_; }
   TreeStats Stats() const;
 
@@ -78,6 +83,7 @@ class TreeIndex {
   friend class TreeSearch;
   friend class TreeMeasure;
   friend class TreeMaintenance;
+  friend class TreeVerify;
   // Vectors of a group that is not full, in row form.
   using OpenGroup = std::vector<std::string>;
   using Delta = TreeDelta;

@@ -23,7 +23,10 @@ constexpr uint32_t kSmallShare = 4;  // a leaf with less than this part of its a
 
 absl::StatusOr<bool> TreeIndex::Maintain() {
   absl::MutexLock lock(&maintain_mutex_);
-  return TreeMaintenance(this).Step();
+  TreeMaintenance maintenance(this);
+  absl::StatusOr<bool> did = maintenance.Step();
+  if (!did.ok()) maintenance.ForgetAppended();
+  return did;
 }
 
 absl::StatusOr<bool> TreeIndex::Relocate(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
@@ -52,6 +55,22 @@ absl::StatusOr<bool> TreeIndex::Relocate(const storage::ExtentOwner& owner, cons
   absl::MutexLock lock(&mutex_);
   (tag == 'p' ? postings_[number].pointer : groups_[number].pointer) = to;
   return true;
+}
+
+absl::StatusOr<storage::ExtentPointer> TreeMaintenance::Append(absl::string_view payload) {
+  ASSIGN_OR_RETURN(const storage::ExtentPointer pointer, index_.extents_->Append(payload));
+  appended_.push_back(pointer);
+  return pointer;
+}
+
+// Whatever comes of it, the batch may be in the log: what it names stays.
+absl::Status TreeMaintenance::Commit(WriteBatch batch) {
+  appended_.clear();
+  return index_.store_->Write(std::move(batch)).status();
+}
+
+void TreeMaintenance::ForgetAppended() {
+  for (const storage::ExtentPointer& pointer : appended_) index_.extents_->Forget(pointer);
 }
 
 absl::StatusOr<bool> TreeMaintenance::Step() {
@@ -113,7 +132,7 @@ absl::Status TreeMaintenance::SealGroup(uint32_t group) {
   for (size_t i = 0; i < rows.size(); ++i) {
     vids[i] = index_.pages_.DecodeRow(reinterpret_cast<const uint8_t*>(rows[i].data()), &vectors[i * n]);
   }
-  ASSIGN_OR_RETURN(const storage::ExtentPointer pointer, index_.extents_->Append(index_.pages_.Encode(vids, vectors.data())));
+  ASSIGN_OR_RETURN(const storage::ExtentPointer pointer, Append(index_.pages_.Encode(vids, vectors.data())));
   const VectorGroup sealed = VectorGroup::Full(pointer, static_cast<uint32_t>(rows.size()));
   RETURN_IF_ERROR(index_.extents_->Sync());
   WriteBatch batch;
@@ -122,7 +141,7 @@ absl::Status TreeMaintenance::SealGroup(uint32_t group) {
   index_.extents_->Reference(sealed.pointer, {Table::kTree, key}, &batch);
   for (uint32_t i = 0; i < rows.size(); ++i) batch.Delete(Table::kTree, index_.keys_.Of('v', group, i));
   absl::MutexLock commit(&index_.commit_mutex_);
-  RETURN_IF_ERROR(index_.store_->Write(std::move(batch)).status());
+  RETURN_IF_ERROR(Commit(std::move(batch)));
   absl::MutexLock lock(&index_.mutex_);
   index_.groups_[group] = sealed;
   index_.open_groups_.erase(group);
@@ -185,11 +204,11 @@ absl::Status TreeMaintenance::FoldOrSplit(absl::Span<const std::pair<size_t, uin
   return folds.empty() ? absl::OkStatus() : Fold(folds);
 }
 
-absl::StatusOr<CountedPointer> TreeMaintenance::WritePosting(uint32_t anchor, const std::vector<uint8_t>& rows) const {
+absl::StatusOr<CountedPointer> TreeMaintenance::WritePosting(uint32_t anchor, const std::vector<uint8_t>& rows) {
   CountedPointer written;
   written.count = static_cast<uint32_t>(rows.size() / index_.code_.row_bytes());
   if (written.count == 0) return written;
-  ASSIGN_OR_RETURN(written.pointer, index_.extents_->Append(EncodePosting(index_.code_, anchor, rows.data(), written.count)));
+  ASSIGN_OR_RETURN(written.pointer, Append(EncodePosting(index_.code_, anchor, rows.data(), written.count)));
   return written;
 }
 
@@ -228,7 +247,7 @@ absl::Status TreeMaintenance::Fold(absl::Span<const Leaf> leaves) {
     }
   }
   absl::MutexLock commit(&index_.commit_mutex_);
-  RETURN_IF_ERROR(index_.store_->Write(std::move(batch)).status());
+  RETURN_IF_ERROR(Commit(std::move(batch)));
   absl::MutexLock lock(&index_.mutex_);
   for (size_t i = 0; i < leaves.size(); ++i) {
     const size_t gone = leaves[i].sequences.size();
@@ -351,7 +370,7 @@ absl::Status TreeMaintenance::CommitSplit(const Leaf& leaf, const Clusters& halv
     return std::vector<uint8_t>(late.begin() + i * row_bytes, late.begin() + (i + 1) * row_bytes);
   };
   for (size_t i = 0; i < nearer.size(); ++i) index_.PutDelta(first + nearer[i], late_row(i), &batch, delta.sequences[i]);
-  RETURN_IF_ERROR(index_.store_->Write(std::move(batch)).status());
+  RETURN_IF_ERROR(Commit(std::move(batch)));
   absl::MutexLock lock(&index_.mutex_);
   index_.postings_.resize(first + 2);
   index_.nodes_.Grow(leaf.node, children);

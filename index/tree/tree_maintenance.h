@@ -22,6 +22,8 @@ class TreeMaintenance {
   explicit TreeMaintenance(TreeIndex* index) : index_(*index) {}
   // What most needs doing; false if there is nothing.
   absl::StatusOr<bool> Step();
+  // After a step that failed: what no commit names is given back.
+  void ForgetAppended();
 
  private:
   // A leaf as it was when work on it began.
@@ -35,6 +37,8 @@ class TreeMaintenance {
   };
 
   // tree_maintain.cc
+  absl::StatusOr<storage::ExtentPointer> Append(absl::string_view payload);
+  absl::Status Commit(storage::WriteBatch batch);
   absl::StatusOr<bool> Urgent();
   absl::Status SealGroup(uint32_t group);
   // Deltas by size and node.
@@ -45,7 +49,7 @@ class TreeMaintenance {
   void NoteShrunk(uint32_t node, size_t count, size_t lost);
   absl::StatusOr<bool> Split(const Leaf& leaf);
   absl::Status CommitSplit(const Leaf& leaf, const Clusters& halves);
-  absl::StatusOr<CountedPointer> WritePosting(uint32_t anchor, const std::vector<uint8_t>& rows) const;
+  absl::StatusOr<CountedPointer> WritePosting(uint32_t anchor, const std::vector<uint8_t>& rows);
   void PutPosting(uint32_t node, const CountedPointer& from, const CountedPointer& to, storage::WriteBatch* batch) const;
   // The nearer of two centroids for each row, by its code.
   std::vector<uint32_t> NearerByCode(uint32_t anchor, const std::vector<uint8_t>& rows, const Clusters& halves) const;
@@ -79,12 +83,13 @@ class TreeMaintenance {
   // tree_purge.cc
   struct Rewritten;
   absl::StatusOr<bool> Purge();
-  absl::StatusOr<Rewritten> Rewrite(uint32_t group) const;
+  absl::StatusOr<Rewritten> Rewrite(uint32_t group);
   absl::Status CommitRewritten(absl::Span<const Rewritten> groups);
   // More rows of a group are dead; or it is full now.
   void NoteDead(uint32_t group, uint32_t more) ABSL_SHARED_LOCKS_REQUIRED(index_.mutex_);
 
   TreeIndex& index_;
+  std::vector<storage::ExtentPointer> appended_;  // since the last commit
 };
 
 }  // namespace larder::index

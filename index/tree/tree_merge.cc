@@ -107,7 +107,7 @@ absl::StatusOr<bool> TreeMaintenance::CommitDissolution(const Leaf& leaf, const 
   PutDropped(leaf.dropped, &batch);
   for (const uint64_t sequence : leaf.sequences) batch.Delete(Table::kTree, index_.keys_.Delta(leaf.node, sequence));
   for (const Dissolution::Move& move : plan.moves) index_.PutDelta(move.target, move.row, &batch, move.sequence);
-  RETURN_IF_ERROR(index_.store_->Write(std::move(batch)).status());
+  RETURN_IF_ERROR(Commit(std::move(batch)));
   absl::MutexLock lock(&index_.mutex_);
   index_.nodes_.Apply(pruned);
   index_.postings_[leaf.node] = {};

@@ -46,7 +46,7 @@ absl::StatusOr<bool> TreeMaintenance::Purge() {
   return true;
 }
 
-absl::StatusOr<TreeMaintenance::Rewritten> TreeMaintenance::Rewrite(uint32_t group) const {
+absl::StatusOr<TreeMaintenance::Rewritten> TreeMaintenance::Rewrite(uint32_t group) {
   index_.maintain_mutex_.AssertHeld();
   const size_t n = index_.header_.options.dimension;
   Rewritten result;
@@ -73,7 +73,7 @@ absl::StatusOr<TreeMaintenance::Rewritten> TreeMaintenance::Rewrite(uint32_t gro
   }
   storage::ExtentPointer pointer;
   if (!kept.empty()) {
-    ASSIGN_OR_RETURN(pointer, index_.extents_->Append(index_.pages_.Encode(vids, vectors.data())));
+    ASSIGN_OR_RETURN(pointer, Append(index_.pages_.Encode(vids, vectors.data())));
   }
   result.after = VectorGroup::Of(pointer, result.before.slots, kept);
   return result;
@@ -94,7 +94,7 @@ absl::Status TreeMaintenance::CommitRewritten(absl::Span<const Rewritten> groups
     for (const Vid vid : one.gone) batch.Delete(Table::kTree, index_.keys_.OfVid('x', vid));
   }
   absl::MutexLock commit(&index_.commit_mutex_);
-  RETURN_IF_ERROR(index_.store_->Write(std::move(batch)).status());
+  RETURN_IF_ERROR(Commit(std::move(batch)));
   absl::MutexLock lock(&index_.mutex_);
   for (const Rewritten& one : groups) {
     index_.groups_[one.group] = one.after;

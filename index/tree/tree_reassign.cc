@@ -36,7 +36,11 @@ struct TreeMaintenance::Reassignment {
     std::vector<uint8_t> row;
   };
   std::vector<Move> moves;
-  std::vector<std::pair<uint32_t, CountedPointer>> postings;
+  struct Rewritten {
+    uint32_t source;
+    CountedPointer before, after;
+  };
+  std::vector<Rewritten> postings;
   std::vector<EntryPlace> dropped;
   WriteBatch batch;
 };
@@ -87,13 +91,16 @@ absl::Status TreeMaintenance::Reassign(uint32_t node) {
   }
   for (const uint32_t source : sources) RETURN_IF_ERROR(ReassignFrom(source, &job));
   if (!job.postings.empty()) RETURN_IF_ERROR(index_.extents_->Sync());
+  // Only now: nothing can fail any more before the commit.
+  for (const Reassignment::Rewritten& one : job.postings) PutPosting(one.source, one.before, one.after, &job.batch);
+  PutDropped(job.dropped, &job.batch);
   job.batch.Delete(Table::kTree, index_.keys_.Of('j', node));
   absl::MutexLock commit(&index_.commit_mutex_);
-  RETURN_IF_ERROR(index_.store_->Write(std::move(job.batch)).status());
+  RETURN_IF_ERROR(Commit(std::move(job.batch)));
   absl::MutexLock lock(&index_.mutex_);
   index_.splits_.erase(node);
   NoteDropped(job.dropped);
-  for (const auto& [source, posting] : job.postings) index_.postings_[source] = posting;
+  for (const Reassignment::Rewritten& one : job.postings) index_.postings_[one.source] = one.after;
   absl::flat_hash_set<uint32_t> changed;
   for (const Reassignment::Move& move : job.moves) {
     index_.PublishDelta(move.target, move.sequence, move.row);
@@ -159,10 +166,8 @@ absl::Status TreeMaintenance::ReassignFrom(uint32_t source, Reassignment* job) {
     if (!leaving.contains(i)) rest.insert(rest.end(), &leaf.rows[i * row_bytes], &leaf.rows[i * row_bytes] + row_bytes);
   }
   ASSIGN_OR_RETURN(const CountedPointer written, WritePosting(leaf.anchor, rest));
-  PutPosting(source, leaf.posting, written, &job->batch);
-  PutDropped(leaf.dropped, &job->batch);
   job->dropped.insert(job->dropped.end(), leaf.dropped.begin(), leaf.dropped.end());
-  job->postings.emplace_back(source, written);
+  job->postings.push_back({source, leaf.posting, written});
   return absl::OkStatus();
 }
 

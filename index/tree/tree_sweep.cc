@@ -82,7 +82,7 @@ absl::Status TreeMaintenance::EndSweep() {
   WriteBatch batch;
   for (const Vid vid : unknown) batch.Delete(Table::kTree, index_.keys_.OfVid('x', vid));
   absl::MutexLock commit(&index_.commit_mutex_);
-  RETURN_IF_ERROR(index_.store_->Write(std::move(batch)).status());
+  RETURN_IF_ERROR(Commit(std::move(batch)));
   absl::MutexLock lock(&index_.mutex_);
   for (const Vid vid : unknown) index_.removed_.Remove(vid);
   return absl::OkStatus();

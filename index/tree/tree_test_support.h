@@ -155,9 +155,10 @@ class ChangingTree : public testing::Test {
     for (size_t i = 0; i < count; ++i) vids.push_back(RowsInMemory::VidOf(first + i));
     return db_.tree->Remove(vids);
   }
-  // Of extents and store.
+  // Of tree, extents and store.
   std::vector<std::string> Problems() {
     std::vector<std::string> problems;
+    EXPECT_TRUE(db_.tree->Verify(&problems).ok());
     EXPECT_TRUE(db_.extents->Verify(&problems).ok());
     EXPECT_TRUE(db_.store->Verify(nullptr, &problems).ok());
     return problems;

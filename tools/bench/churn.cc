@@ -75,10 +75,19 @@ class Churn {
     std::sort(pool_.begin(), pool_.end());
   }
 
-  absl::Status Build(const std::string& name, const std::vector<uint64_t>& without, TreeDatabase* database) {
+  absl::Status OpenStore(const std::string& name, TreeDatabase* database) {
     storage::ExtentStoreOptions extents;
     extents.file_bytes = uint64_t{options_.file_mb} << 20;
     ASSIGN_OR_RETURN(*database, OpenTreeDatabase(Path(name), extents));
+    return absl::OkStatus();
+  }
+  absl::Status OpenAll(const std::string& name, TreeDatabase* database) {
+    RETURN_IF_ERROR(OpenStore(name, database));
+    return OpenTree(database);
+  }
+
+  absl::Status Build(const std::string& name, const std::vector<uint64_t>& without, TreeDatabase* database) {
+    RETURN_IF_ERROR(OpenStore(name, database));
     const MatrixSource source(data_.base.get(), data_.rows, without);
     index::TreeBuildOptions build;
     build.tree.space = kBenchSpace;
@@ -124,7 +133,7 @@ class Churn {
     while (!stop()) {
       ASSIGN_OR_RETURN(const bool did, database_.tree->Maintain());
       if (did && !MuchGarbage()) continue;
-      if (MuchGarbage()) RETURN_IF_ERROR(CollectGarbage());
+      if (MuchGarbage()) RETURN_IF_ERROR(CollectGarbage(&database_));
       if (!did) absl::SleepFor(absl::Milliseconds(2));
     }
     return absl::OkStatus();
@@ -133,13 +142,13 @@ class Churn {
     const storage::ExtentStats stats = database_.extents->Stats();
     return stats.bytes > stats.live_bytes + stats.live_bytes / 8 + last_left_;
   }
-  absl::Status CollectGarbage() {
-    const absl::Status status = database_.extents
-        ->CollectGarbage([this](const auto& owner, const auto& from, const auto& to, auto* batch) {
-          return database_.tree->Relocate(owner, from, to, batch);
+  absl::Status CollectGarbage(TreeDatabase* database) {
+    const absl::Status status = database->extents
+        ->CollectGarbage([database](const auto& owner, const auto& from, const auto& to, auto* batch) {
+          return database->tree->Relocate(owner, from, to, batch);
         }).status();
     // What it leaves is not worth another look before there is more.
-    const storage::ExtentStats stats = database_.extents->Stats();
+    const storage::ExtentStats stats = database->extents->Stats();
     const uint64_t garbage = stats.bytes - stats.live_bytes, borne = stats.live_bytes / 8;
     last_left_ = garbage > borne ? garbage - borne + (uint64_t{options_.file_mb} << 19) : 0;
     return status;
@@ -262,9 +271,17 @@ class Churn {
     for (bool more = true; more;) {
       ASSIGN_OR_RETURN(more, database_.tree->Maintain());
     }
-    RETURN_IF_ERROR(CollectGarbage());
     TreeDatabase fresh;
     RETURN_IF_ERROR(Build("fresh", {}, &fresh));
+    // Both without what a collection can take, and with nothing left in the log.
+    for (TreeDatabase* database : {&database_, &fresh}) {
+      const std::string name = database == &fresh ? "fresh" : "churned";
+      database->tree.reset();
+      database->extents.reset();
+      database->store.reset();
+      RETURN_IF_ERROR(OpenAll(name, database));
+      RETURN_IF_ERROR(CollectGarbage(database));
+    }
     const float target = static_cast<float>(options_.target_recall);
     const index::ProbeRule* rule = &fresh.tree->header().rules.back();
     for (const index::ProbeRule& known : fresh.tree->header().rules) {
