@@ -19,8 +19,7 @@ void Frontier::Start(float distance, float offset, const Reach& reach) {
 void Frontier::ClearBuckets() {
   for (const Entry& entry : entries_) {
     heads_[entry.key] = kNone;
-    counts_.one[entry.key] = 0;
-    counts_.many[entry.key / 64] = 0;
+    counts_.Clear(entry.key);
     open_[entry.key / 64] = 0;
   }
   std::fill_n(summary_, kSummaries, 0);

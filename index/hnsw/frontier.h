@@ -13,6 +13,8 @@
 #include <limits>
 #include <vector>
 
+#include "index/hnsw/bucket_counts.h"
+
 namespace larder::index {
 
 struct Candidate {
@@ -32,7 +34,7 @@ struct Reach {
 // Thread-compatible. Keeps its memory from walk to walk.
 class Frontier {
  public:
-  Frontier() : heads_(kBuckets, kNone), open_(kBuckets / 64, 0) {}
+  Frontier() : heads_(kBuckets, kNone), counts_(kBuckets), open_(kBuckets / 64, 0) {}
 
   // Begins a walk from a start at `distance`; `offset` makes every distance positive.
   void Start(float distance, float offset, const Reach& reach);
@@ -102,32 +104,6 @@ class Frontier {
     uint32_t next;
     uint32_t key : 30, counts : 1, popped : 1 = false;
   };
-  // How many count in each bucket, and in each 64 of them, so that a run of empty ones is passed in one step.
-  struct Counts {
-    std::vector<uint32_t> one = std::vector<uint32_t>(kBuckets, 0), many = std::vector<uint32_t>(kBuckets / 64, 0);
-  };
-  // The bucket that holds the n-th best of what was counted.
-  struct Rank {
-    size_t wanted = 1, counted = 0;  // counted: up to `limit`
-    uint32_t limit = 0;
-    bool known = false;  // whether there are n; until then `limit` is the last bucket that holds any
-
-    void Count(uint32_t key, bool counts) {
-      if (!known) limit = std::max(limit, key);
-      if (key <= limit) counted += counts;
-      known = known || counted >= wanted;
-    }
-    void Lower(const Counts& counts) {
-      while (known && limit > 0) {
-        const bool many = limit % 64 == 63 && limit > 63 && counted - counts.many[limit / 64] >= wanted;
-        const uint32_t last = many ? counts.many[limit / 64] : counts.one[limit];
-        if (counted - last < wanted) return;
-        counted -= last;
-        limit -= many ? 64 : 1;
-      }
-    }
-    void Forget() { *this = {wanted}; }
-  };
 
   static int RawKeyOf(float positive) {
     return static_cast<int>(std::bit_cast<uint32_t>(positive) >> (23 - kMantissaBits));
@@ -145,8 +121,7 @@ class Frontier {
     summary_[entry.key / 4096] |= uint64_t{1} << entry.key / 64 % 64;
   }
   void Count(uint32_t key, bool counts) {
-    counts_.one[key] += counts;
-    counts_.many[key / 64] += counts;
+    counts_.Add(key, counts);
     least_.Count(key, counts);
     if (!adaptive_) return;
     nearest_.Count(key, counts);
@@ -177,7 +152,7 @@ class Frontier {
   int base_ = 0;
   uint32_t limit_ = 0;  // the last bucket within the bound
   std::vector<uint32_t> heads_;
-  Counts counts_;
+  BucketCounts counts_;
   std::vector<uint64_t> open_;  // a bit a bucket: holds something not popped
   uint64_t summary_[kSummaries] = {};
   std::vector<Entry> entries_;
