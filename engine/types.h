@@ -104,12 +104,9 @@ struct SearchRequest {
   double target_recall = 0;   // in (0, 1), instead of ef: share of the true k nearest to find, on average; a tree: 0 = 0.95
   bool exact = false;         // scan every match
   bool include_text = true;   // fill text, section, span, title and uri; false saves the store reads
-  bool include_metadata = false;
-  bool include_vector = false;
-  bool timings = false;
-  // A KV profile's id: the hits' entries under it are brought into shared memory in the background, while the
-  // caller makes his prompt. FailedPrecondition without shared memory, NotFound for an unknown profile.
-  std::string prefetch_kv;
+  bool include_metadata = false, include_vector = false, timings = false;
+  // A KV profile's id: the hits' entries under it are brought into shared memory in the background.
+  std::string prefetch_kv;    // FailedPrecondition without shared memory, NotFound for an unknown profile
 };
 
 struct Hit {
