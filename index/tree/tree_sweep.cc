@@ -27,8 +27,9 @@ bool TreeMaintenance::BeginSweep() {
   absl::ReaderMutexLock lock(&index_.mutex_);
   const uint64_t waiting = index_.removed_.size() - index_.swept_.size();
   if (waiting < std::max(kLeastSwept, rows / kSweepPart)) return false;
-  index_.sweep_.emplace();
-  index_.sweep_->removed = index_.removed_;
+  TreeIndex::Sweep sweep;
+  sweep.removed = index_.removed_;
+  index_.sweep_ = std::move(sweep);
   return true;
 }
 
