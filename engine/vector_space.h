@@ -94,7 +94,7 @@ class VectorSpace {
 
   // Of a tree: one piece of background work; false if there was none.
   absl::StatusOr<bool> Maintain();
-  // For ExtentStore::CollectGarbage: owners in kTree of this space's trees.
+  // For ExtentStore::CollectGarbage: owners in kTree of this space's trees. Aborted for one that is being built.
   absl::StatusOr<bool> Relocate(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
                                 const storage::ExtentPointer& to, storage::WriteBatch* batch);
   // Appends the removal of its trees.

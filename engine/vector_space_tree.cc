@@ -201,7 +201,7 @@ absl::StatusOr<bool> VectorSpace::Relocate(const storage::ExtentOwner& owner, co
   const bool known = (state.active != 0 && TreeNumber(collection_, number_, state.active) == number) ||
                      (state.building != 0 && TreeNumber(collection_, number_, state.building) == number);
   // Its extents stay where they are until it serves, or is gone.
-  if (known) return absl::UnavailableError("a tree is being built");
+  if (known) return absl::AbortedError("a tree is being built");
   return false;
 }
 

@@ -52,6 +52,7 @@ SearchReply Search(const Collection& docs, const std::vector<float>& vector, uin
   request.vector = vector;
   request.k = k;
   request.exact = exact;
+  if (!exact) request.target_recall = 0.99;
   request.include_text = false;
   const auto reply = docs.Search(request);
   EXPECT_TRUE(reply.ok()) << reply.status();
