@@ -43,6 +43,7 @@ void ChunkDirectory::PlaceChunk(uint64_t vid, uint32_t owner, uint32_t ordinal) 
   ++page->live;
   ++owners_[owner].chunks;
   live_.Add(vid);
+  shared_live_ = nullptr;
 }
 
 void ChunkDirectory::AddDocument(absl::string_view tenant, absl::string_view id,
@@ -75,6 +76,7 @@ void ChunkDirectory::Remove(absl::Span<const uint64_t> vids) {
     place = Place();
     if (--it->second->live == 0) pages_.erase(it);
     live_.Remove(vid);
+    shared_live_ = nullptr;
   }
 }
 
@@ -130,9 +132,14 @@ std::vector<std::pair<std::string, std::string>> ChunkDirectory::DocumentsOf(con
   return documents;
 }
 
-index::VidSet ChunkDirectory::live() const {
-  absl::ReaderMutexLock lock(&mutex_);
-  return live_;
+std::shared_ptr<const index::VidSet> ChunkDirectory::live() const {
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    if (shared_live_ != nullptr) return shared_live_;
+  }
+  absl::MutexLock lock(&mutex_);
+  if (shared_live_ == nullptr) shared_live_ = std::make_shared<index::VidSet>(live_);
+  return shared_live_;
 }
 
 uint64_t ChunkDirectory::chunks() const {
@@ -193,6 +200,7 @@ void ChunkDirectory::Clear() {
   tenants_.clear();
   tenant_numbers_.clear();
   live_ = index::VidSet();
+  shared_live_ = nullptr;
   tenanted_documents_ = 0;
 }
 

@@ -40,7 +40,8 @@ class ChunkDirectory {
   // The distinct documents that own these chunks.
   std::vector<std::pair<std::string, std::string>> DocumentsOf(const index::VidSet& vids) const;
 
-  index::VidSet live() const;
+  // The live vids of this moment; shared until they change.
+  std::shared_ptr<const index::VidSet> live() const;
   uint64_t chunks() const;
   uint64_t documents() const;
   bool has_tenants() const;  // any document of a tenant other than ""
@@ -79,6 +80,7 @@ class ChunkDirectory {
   std::vector<std::string> tenants_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, uint32_t> tenant_numbers_ ABSL_GUARDED_BY(mutex_);
   index::VidSet live_ ABSL_GUARDED_BY(mutex_);
+  mutable std::shared_ptr<const index::VidSet> shared_live_ ABSL_GUARDED_BY(mutex_);  // null: live_ has changed since
   uint64_t tenanted_documents_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -41,7 +41,7 @@ TEST(ChunkDirectory, RoundTripsAndRefusesEveryDamagedByte) {
   std::string tag;
   ASSERT_TRUE(loaded.Deserialize(bytes, &tag).ok());
   EXPECT_EQ(tag, "tag");
-  EXPECT_EQ(loaded.live(), directory.live());
+  EXPECT_EQ(*loaded.live(), *directory.live());
   EXPECT_EQ(loaded.documents(), 19u);
   ChunkPlace place;
   ASSERT_TRUE(loaded.Find(6001, &place));

@@ -20,6 +20,7 @@
 #include "engine/chunk_directory.h"
 #include "engine/database_services.h"
 #include "engine/filter.h"
+#include "engine/posting_cache.h"
 #include "engine/prepare.h"
 #include "engine/records.h"
 #include "engine/vector_space.h"
@@ -104,6 +105,7 @@ class CollectionImpl {
   // Writes the batch, with the rows of every tree from space `number` on; the directory knows of it before any index.
   absl::Status Commit(const Changes& changes, storage::WriteBatch batch, bool sync, size_t number = 0);
   absl::Status ApplyUpserts(absl::Span<PreparedDocument* const> run, uint64_t first_vid, uint64_t chunks);
+  void TellPostings(const PreparedDocument& document, uint64_t first_vid);
   void ApplyRemoval(absl::Span<const uint64_t> vids);
 
   absl::StatusOr<DocumentRecord> ReadDocument(absl::string_view tenant, absl::string_view id) const;
@@ -124,6 +126,7 @@ class CollectionImpl {
   std::vector<std::unique_ptr<VectorSpace>> spaces_;  // by number; set at open
   ChunkDirectory directory_;
   VidAllocator vids_;
+  mutable PostingCache postings_;
   std::atomic<uint64_t> changes_{0};
   std::atomic<int64_t> next_expiry_ms_{INT64_MAX};  // nothing expires before
   mutable absl::Mutex gate_;

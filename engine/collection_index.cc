@@ -21,6 +21,8 @@ using storage::Table;
 namespace {
 
 constexpr char kDirectoryFile[] = "directory";
+// Metadata bitmaps that a collection keeps in memory, at most.
+constexpr uint64_t kPostingBytes = 128 << 20;
 constexpr uint64_t kMaxRecallBytes = 1 << 20;
 
 std::string SnapshotTag(uint64_t commit, uint64_t next_vid) {
@@ -53,7 +55,8 @@ std::string GenerationPath(const std::string& root, uint64_t number) {
 }  // namespace
 
 CollectionImpl::CollectionImpl(CollectionRecord record, DatabaseServices* services)
-    : record_(std::move(record)), services_(services), vids_(record_.id, services->store.get()) {
+    : record_(std::move(record)), services_(services), vids_(record_.id, services->store.get()),
+      postings_(*services->store, kPostingBytes) {
   for (size_t i = 0; i < record_.options.spaces.size(); ++i) {
     spaces_.push_back(std::make_unique<VectorSpace>(record_.id, static_cast<uint16_t>(i), record_.options.spaces[i],
                                                     services->store.get(), services->extents.get(),
@@ -262,7 +265,8 @@ bool SameVector(const std::vector<float>& row, const std::vector<float>& held, f
 
 absl::Status CollectionImpl::VerifyIndexes(uint64_t* entries, std::vector<std::string>* problems) const {
   absl::MutexLock hold(&gate_);
-  const index::VidSet live = directory_.live();
+  const std::shared_ptr<const index::VidSet> shared_live = directory_.live();
+  const index::VidSet& live = *shared_live;
   for (const auto& space : spaces_) {
     const auto index = space->index();
     const std::string where =

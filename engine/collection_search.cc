@@ -70,17 +70,13 @@ absl::StatusOr<VidSet> CollectionImpl::Match(const Filter& filter, absl::string_
   const bool tenants = !tenant.empty() || directory_.has_tenants();
   *all = unfiltered && !tenants;
   if (*all) return VidSet();
-  const VidSet live = directory_.live();
-  const FilterCompiler compiler(*services_->store, record_.id, live,
-                                [this](uint64_t vid) { return MetadataOf(vid); });
-  VidSet matches = live;
-  if (tenants) {
-    ASSIGN_OR_RETURN(matches, compiler.CompileTenant(tenant));
-  }
-  if (!unfiltered) {
-    ASSIGN_OR_RETURN(const VidSet passed, compiler.Compile(filter));
-    matches &= passed;
-  }
+  const std::shared_ptr<const VidSet> live = directory_.live();
+  const FilterCompiler compiler(&postings_, record_.id, *live, [this](uint64_t vid) { return MetadataOf(vid); });
+  if (!tenants) return compiler.Compile(filter);
+  ASSIGN_OR_RETURN(VidSet matches, compiler.CompileTenant(tenant));
+  if (unfiltered) return matches;
+  ASSIGN_OR_RETURN(const VidSet passed, compiler.Compile(filter));
+  matches &= passed;
   return matches;
 }
 
@@ -142,7 +138,11 @@ absl::StatusOr<SearchReply> CollectionImpl::Search(const SearchRequest& request)
   if (found.exact) reply.recall_estimate = 1;
   if (index->options().kind == index::Kind::kTree) {
     if (!found.exact) reply.recall_estimate = found.recall;
-  } else if (all && !found.exact) {
+  } else if (!all && !found.exact) {
+    const uint64_t rows = directory_.chunks();
+    reply.recall_estimate = space->filtered_recall().Expect(matches.size(), rows);
+    space->filtered_recall().Offer({query, request.k, found.neighbors, &matches, rows, index::SteadyNanos() - start});
+  } else if (!found.exact) {
     reply.recall_estimate = space->recall().Expect(found.ef, request.k);
     space->recall().Offer({query, request.k, found.ef, found.neighbors, end_vid, index::SteadyNanos() - start});
   }

@@ -204,6 +204,7 @@ absl::Status CollectionImpl::Commit(const Changes& changes, WriteBatch batch, bo
     RETURN_IF_ERROR(services_->store->Write(std::move(batch), sync).status());
     uint64_t vid = changes.first_vid;
     for (const PreparedDocument* document : changes.added) {
+      TellPostings(*document, vid);
       directory_.AddDocument(document->source->tenant, document->source->id, VidRange(vid, document->chunks.size()));
       vid += document->chunks.size();
     }
@@ -236,10 +237,21 @@ absl::Status CollectionImpl::ApplyUpserts(absl::Span<PreparedDocument* const> ru
   return absl::OkStatus();
 }
 
+// Before the vids are live: whoever sees them finds them by their metadata too.
+void CollectionImpl::TellPostings(const PreparedDocument& document, uint64_t first_vid) {
+  if (postings_.empty()) return;
+  const Document& source = *document.source;
+  for (size_t i = 0; i < document.chunks.size(); ++i) {
+    postings_.Add(FieldKeys(record_.id, source.tenant, MergeMetadata(source.metadata, document.chunks[i].metadata),
+                            first_vid + i));
+  }
+}
+
 void CollectionImpl::ApplyRemoval(absl::Span<const uint64_t> vids) {
   if (vids.empty()) return;
   for (const auto& space : spaces_) space->Remove(vids);
   directory_.Remove(vids);
+  postings_.NoteRemoved(vids.size(), directory_.chunks());
 }
 
 absl::StatusOr<bool> CollectionImpl::Delete(absl::string_view id, absl::string_view tenant, bool sync) {

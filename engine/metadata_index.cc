@@ -1,8 +1,7 @@
 #include "engine/metadata_index.h"
 
-#include <cmath>
+#include <algorithm>
 
-#include "absl/strings/str_cat.h"
 #include "engine/keys.h"
 #include "storage/coding.h"
 #include "storage/status_macros.h"
@@ -37,24 +36,6 @@ void AppendNumber(const Scalar& value, std::string* out) {
   storage::AppendKey16(static_cast<uint16_t>(0x8000 + static_cast<int>(distance)), out);
 }
 
-double ReadDouble(const char* data) {
-  const uint64_t sign = uint64_t{1} << 63;
-  uint64_t bits = storage::ReadKey64(data);
-  bits = (bits & sign) ? bits & ~sign : ~bits;
-  double value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-Scalar ReadNumber(absl::string_view bytes) {
-  const double nearest = ReadDouble(bytes.data());
-  const int distance = static_cast<int>(storage::ReadKey16(bytes.data() + 8)) - 0x8000;
-  if (std::abs(nearest) > 9.3e18 || nearest != std::floor(nearest)) return Scalar(nearest);
-  const __int128 integer = static_cast<__int128>(nearest) + distance;
-  if (integer > INT64_MAX || integer < INT64_MIN) return Scalar(nearest);
-  return Scalar(static_cast<int64_t>(integer));
-}
-
 bool IsCut(const Scalar& value) {
   const std::string* text = std::get_if<std::string>(&value);
   return text != nullptr && text->size() > kMaxIndexedStringBytes;
@@ -77,10 +58,13 @@ void AppendValue(const Scalar& value, std::string* out) {
   }
 }
 
-Metadata OneField(const std::string& field, Scalar value) {
-  Metadata metadata;
-  metadata.emplace(field, MetadataValue(std::move(value)));
-  return metadata;
+KeyRange WholePrefix(std::string prefix, bool one_value) {
+  std::string end = storage::PrefixEnd(prefix);
+  return {prefix, prefix, std::move(end), one_value};
+}
+
+bool IsOrder(Filter::Op op) {
+  return op == Filter::Op::kLt || op == Filter::Op::kLe || op == Filter::Op::kGt || op == Filter::Op::kGe;
 }
 
 }  // namespace
@@ -106,154 +90,176 @@ std::vector<std::string> FieldKeys(uint32_t collection, absl::string_view tenant
   return keys;
 }
 
-FilterCompiler::FilterCompiler(const storage::Store& store, uint32_t collection, const VidSet& live,
-                               MetadataOf metadata_of)
-    : store_(store), collection_(collection), live_(live), metadata_of_(std::move(metadata_of)) {}
+FilterCompiler::FilterCompiler(PostingCache* postings, uint32_t collection, const VidSet& live, MetadataOf metadata_of)
+    : postings_(*postings), collection_(collection), live_(live), metadata_of_(std::move(metadata_of)) {}
 
 absl::StatusOr<VidSet> FilterCompiler::Compile(const Filter& filter) const {
-  ASSIGN_OR_RETURN(VidSet matches, Combine(filter));
+  ASSIGN_OR_RETURN(const Vids found, Combine(filter));
+  VidSet matches = *found;
   matches &= live_;
   return matches;
 }
 
-absl::StatusOr<VidSet> FilterCompiler::Combine(const Filter& filter) const {
+absl::StatusOr<FilterCompiler::Vids> FilterCompiler::Combine(const Filter& filter) const {
   switch (filter.op) {
-    case Filter::Op::kAnd: {
-      if (filter.children.empty()) return live_;
-      ASSIGN_OR_RETURN(VidSet all, Combine(filter.children[0]));
-      for (size_t i = 1; i < filter.children.size() && !all.empty(); ++i) {
-        ASSIGN_OR_RETURN(VidSet more, Combine(filter.children[i]));
-        all &= more;
-      }
-      return all;
-    }
-    case Filter::Op::kOr: {
-      VidSet any;
-      for (const Filter& child : filter.children) {
-        ASSIGN_OR_RETURN(VidSet more, Combine(child));
-        any |= more;
-      }
-      return any;
-    }
-    case Filter::Op::kNot: {
-      ASSIGN_OR_RETURN(VidSet without, Combine(filter.children[0]));
-      VidSet rest = live_;
-      rest -= without;
-      return rest;
-    }
+    case Filter::Op::kAnd: return And(filter);
+    case Filter::Op::kOr: return Or(filter);
+    case Filter::Op::kNot: return Not(Combine(filter.children[0]));
     default: return Leaf(filter);
   }
 }
 
-absl::StatusOr<VidSet> FilterCompiler::Leaf(const Filter& leaf) const {
-  VidSet out;
-  if (leaf.op == Filter::Op::kExists) return ScanField(leaf.field);
-  if (leaf.op == Filter::Op::kNe) {
-    Filter equal = leaf;
-    equal.op = Filter::Op::kEq;
-    ASSIGN_OR_RETURN(VidSet without, Leaf(equal));
-    VidSet rest = live_;
-    rest -= without;
-    return rest;
+// Bounds on one field with one number a vid are one window: no bitmap of all that lies above its lower bound is
+// made, nor of all below the upper.
+absl::StatusOr<FilterCompiler::Vids> FilterCompiler::And(const Filter& filter) const {
+  std::vector<Vids> sets;
+  std::vector<KeyRange> windows;
+  for (const Filter& child : filter.children) {
+    const bool number = IsOrder(child.op) && TypeOf(child.values[0]) == kTypeNumber;
+    bool one_a_vid = false;
+    if (number) {
+      ASSIGN_OR_RETURN(one_a_vid, postings_.OneNumberAVid(RangeOf(child).prefix));
+    }
+    if (!one_a_vid) {
+      ASSIGN_OR_RETURN(Vids set, Combine(child));
+      if (set->empty()) return set;
+      sets.push_back(std::move(set));
+      continue;
+    }
+    const KeyRange range = RangeOf(child);
+    const auto same = [&](const KeyRange& other) { return other.prefix == range.prefix; };
+    const auto window = std::find_if(windows.begin(), windows.end(), same);
+    if (window == windows.end()) {
+      windows.push_back(range);
+    } else {
+      window->begin = std::max(window->begin, range.begin);
+      window->end = std::min(window->end, range.end);
+    }
   }
-  if (leaf.op == Filter::Op::kEq || leaf.op == Filter::Op::kIn) {
-    for (const Scalar& value : leaf.values) RETURN_IF_ERROR(ScanEqual(leaf, value, &out));
-    return out;
+  for (const KeyRange& window : windows) {
+    ASSIGN_OR_RETURN(Vids set, postings_.Numbers(window));
+    sets.push_back(std::move(set));
   }
-  // An order or a prefix: a range within the value's type. Cut strings are each asked.
+  if (sets.empty()) return std::make_shared<VidSet>(live_);
+  if (sets.size() == 1) return sets[0];
+  std::sort(sets.begin(), sets.end(), [](const Vids& a, const Vids& b) { return a->size() < b->size(); });
+  auto all = std::make_shared<VidSet>(*sets[0]);
+  for (size_t i = 1; i < sets.size(); ++i) *all &= *sets[i];
+  return all;
+}
+
+absl::StatusOr<FilterCompiler::Vids> FilterCompiler::Or(const Filter& filter) const {
+  if (filter.children.size() == 1) return Combine(filter.children[0]);
+  auto any = std::make_shared<VidSet>();
+  for (const Filter& child : filter.children) {
+    ASSIGN_OR_RETURN(const Vids more, Combine(child));
+    *any |= *more;
+  }
+  return any;
+}
+
+absl::StatusOr<FilterCompiler::Vids> FilterCompiler::Not(absl::StatusOr<Vids> without) const {
+  RETURN_IF_ERROR(without.status());
+  auto rest = std::make_shared<VidSet>(live_);
+  *rest -= **without;
+  return rest;
+}
+
+absl::StatusOr<FilterCompiler::Vids> FilterCompiler::Leaf(const Filter& leaf) const {
+  switch (leaf.op) {
+    case Filter::Op::kExists: return postings_.Rows(WholePrefix(FieldPrefix(collection_, leaf.field), false));
+    case Filter::Op::kEq:
+    case Filter::Op::kIn: return Equal(leaf);
+    case Filter::Op::kNe: {
+      Filter equal = leaf;
+      equal.op = Filter::Op::kEq;
+      return Not(Equal(equal));
+    }
+    default: return Range(leaf);
+  }
+}
+
+absl::StatusOr<FilterCompiler::Vids> FilterCompiler::Equal(const Filter& leaf) const {
+  std::vector<Vids> sets;
+  for (const Scalar& value : leaf.values) {
+    std::string prefix = FieldPrefix(collection_, leaf.field);
+    prefix.push_back(TypeOf(value));
+    AppendValue(value, &prefix);
+    const KeyRange range = WholePrefix(std::move(prefix), true);
+    ASSIGN_OR_RETURN(Vids set, IsCut(value) ? MatchCut(leaf, range) : postings_.Rows(range));
+    sets.push_back(std::move(set));
+  }
+  if (sets.size() == 1) return sets[0];
+  auto any = std::make_shared<VidSet>();
+  for (const Vids& set : sets) *any |= *set;
+  return any;
+}
+
+KeyRange FilterCompiler::RangeOf(const Filter& leaf) const {
   const Scalar& bound = leaf.values[0];
   const bool is_string = std::holds_alternative<std::string>(bound);
-  const std::string field = FieldPrefix(collection_, leaf.field);
-  const std::string type = field + (is_string ? kTypeString : TypeOf(bound));
+  std::string type = FieldPrefix(collection_, leaf.field);
+  type.push_back(is_string ? kTypeString : TypeOf(bound));
   std::string at = type;
   AppendValue(bound, &at);
-  std::string begin = type, end = storage::PrefixEnd(type);
-  if (leaf.op == Filter::Op::kGt || leaf.op == Filter::Op::kGe) {
-    begin = at;
-  } else if (leaf.op == Filter::Op::kLt || leaf.op == Filter::Op::kLe) {
-    end = storage::PrefixEnd(at);
-  } else {
-    begin = at.substr(0, at.size() - 2);  // without the string's end mark
-    end = storage::PrefixEnd(begin);
+  KeyRange range = WholePrefix(type, false);
+  // A cut bound lies behind the whole string that is as much of it as rows hold, and before all others behind that.
+  const bool cut = IsCut(bound);
+  switch (leaf.op) {
+    case Filter::Op::kLt: range.end = cut ? storage::PrefixEnd(at) : at; break;
+    case Filter::Op::kLe: range.end = storage::PrefixEnd(at); break;
+    case Filter::Op::kGt: range.begin = storage::PrefixEnd(at); break;
+    case Filter::Op::kGe: range.begin = cut ? storage::PrefixEnd(at) : at; break;
+    default:
+      range.begin = at.substr(0, at.size() - 2);  // without the string's end mark
+      range.end = cut ? range.begin : storage::PrefixEnd(range.begin);
   }
-  RETURN_IF_ERROR(ScanRange(leaf, type, begin, end, &out));
-  if (is_string) {
-    const std::string cut = field + kTypeCutString;
-    RETURN_IF_ERROR(ScanRange(leaf, cut, cut, storage::PrefixEnd(cut), &out));
-  }
-  return out;
+  return range;
 }
 
-absl::Status FilterCompiler::ScanEqual(const Filter& leaf, const Scalar& value, VidSet* out) const {
-  std::string prefix = FieldPrefix(collection_, leaf.field);
-  prefix.push_back(TypeOf(value));
-  AppendValue(value, &prefix);
-  return ScanRange(leaf, prefix, prefix, storage::PrefixEnd(prefix), out);
+absl::StatusOr<FilterCompiler::Vids> FilterCompiler::Range(const Filter& leaf) const {
+  KeyRange range = RangeOf(leaf);
+  const char type = TypeOf(leaf.values[0]);
+  if (type == kTypeNumber) return postings_.Numbers(range);
+  if (type == kTypeBool) return postings_.Rows(range);
+  ASSIGN_OR_RETURN(Vids whole, postings_.Rows(range));
+  std::string cut = FieldPrefix(collection_, leaf.field);
+  cut.push_back(kTypeCutString);
+  ASSIGN_OR_RETURN(const Vids rest, MatchCut(leaf, WholePrefix(std::move(cut), false)));
+  if (rest->empty()) return whole;
+  auto both = std::make_shared<VidSet>(*whole);
+  *both |= *rest;
+  return both;
 }
 
-absl::Status FilterCompiler::ScanRange(const Filter& leaf, const std::string& prefix, const std::string& begin,
-                                       const std::string& end, VidSet* out) const {
-  const size_t value_at = FieldPrefix(collection_, leaf.field).size();
-  auto it = store_.NewIterator(storage::Table::kFields, prefix);
-  std::string decided;  // the value that `answer` is for
-  bool answer = false;
-  for (it->Seek(begin); it->Valid() && (end.empty() || it->key() < absl::string_view(end)); it->Next()) {
-    const absl::string_view key = it->key();
-    if (key.size() < value_at + 1 + kVidBytes) return absl::DataLossError("kFields: a key is too short");
-    const absl::string_view value = key.substr(value_at, key.size() - value_at - kVidBytes);
-    const uint64_t vid = VidOfKey(key);
-    if (value[0] == kTypeCutString || value != absl::string_view(decided)) {
-      ASSIGN_OR_RETURN(answer, Decide(leaf, value, vid));
-      decided = std::string(value);
-    }
-    if (answer) out->Add(vid);
-  }
-  return it->status();
-}
-
-// Whether a row's value satisfies the leaf: by the value where the row holds all of it, else by the
-// record.
-absl::StatusOr<bool> FilterCompiler::Decide(const Filter& leaf, absl::string_view encoded, uint64_t vid) const {
-  const char type = encoded[0];
-  encoded.remove_prefix(1);
-  if (type == kTypeCutString) {
-    if (!live_.Contains(vid)) return false;
-    ASSIGN_OR_RETURN(const Metadata metadata, metadata_of_(vid));
-    return Matches(leaf, metadata);
-  }
-  if (type == kTypeEmptyList) return false;
-  if (type == kTypeBool && encoded.size() == 1) return Matches(leaf, OneField(leaf.field, Scalar(encoded[0] != 0)));
-  if (type == kTypeNumber && encoded.size() == 10) {
-    return Matches(leaf, OneField(leaf.field, ReadNumber(encoded)));
-  }
-  if (type == kTypeString) {
-    ASSIGN_OR_RETURN(std::string text, storage::ReadKeyString(&encoded));
-    return Matches(leaf, OneField(leaf.field, Scalar(std::move(text))));
-  }
-  return absl::DataLossError(absl::StrCat("kFields: a row of field \"", leaf.field, "\" is malformed"));
-}
-
-absl::StatusOr<VidSet> FilterCompiler::ScanField(absl::string_view field) const {
-  VidSet out;
-  auto it = store_.NewIterator(storage::Table::kFields, FieldPrefix(collection_, field));
-  for (; it->Valid(); it->Next()) out.Add(VidOfKey(it->key()));
-  RETURN_IF_ERROR(it->status());
-  return out;
+absl::StatusOr<FilterCompiler::Vids> FilterCompiler::MatchCut(const Filter& leaf, const KeyRange& range) const {
+  ASSIGN_OR_RETURN(const Vids cut, postings_.Rows(range));
+  auto matches = std::make_shared<VidSet>();
+  absl::Status status;
+  cut->ForEach([&](uint64_t vid) {
+    if (!live_.Contains(vid)) return true;
+    const absl::StatusOr<Metadata> metadata = metadata_of_(vid);
+    status = metadata.status();
+    if (status.ok() && Matches(leaf, *metadata)) matches->Add(vid);
+    return status.ok();
+  });
+  RETURN_IF_ERROR(status);
+  return matches;
 }
 
 absl::StatusOr<VidSet> FilterCompiler::CompileTenant(absl::string_view tenant) const {
-  VidSet out;
   if (tenant.empty()) {
-    out = live_;
-    ASSIGN_OR_RETURN(const VidSet owned, ScanField(""));
-    out -= owned;
+    ASSIGN_OR_RETURN(const Vids owned, postings_.Rows(WholePrefix(FieldPrefix(collection_, ""), false)));
+    VidSet out = live_;
+    out -= *owned;
     return out;
   }
   Filter leaf;
   leaf.op = Filter::Op::kEq;
   leaf.values = {Scalar(std::string(tenant))};
-  RETURN_IF_ERROR(ScanEqual(leaf, leaf.values[0], &out));
-  out &= live_;
+  ASSIGN_OR_RETURN(const Vids owned, Equal(leaf));
+  VidSet out = live_;
+  out &= *owned;
   return out;
 }
 

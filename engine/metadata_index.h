@@ -1,6 +1,7 @@
 // The inverted index over metadata: one empty row in kFields for each (field, value, chunk), in an
 // order-preserving encoding, so that every predicate is a range of keys. It lives in the store, costs
-// no memory and no time at open, and changes in the same batch as the chunk.
+// no time at open, and changes in the same batch as the chunk. What filters read of it stays in a cache
+// (posting_cache.h).
 #ifndef LARDER_ENGINE_METADATA_INDEX_H_
 #define LARDER_ENGINE_METADATA_INDEX_H_
 
@@ -12,9 +13,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "engine/filter.h"
+#include "engine/posting_cache.h"
 #include "index/vid_set.h"
 #include "larder/types.h"
-#include "storage/store.h"
 
 namespace larder {
 
@@ -29,9 +30,9 @@ inline constexpr size_t kMaxIndexedStringBytes = 512;
 class FilterCompiler {
  public:
   using MetadataOf = std::function<absl::StatusOr<Metadata>(uint64_t vid)>;
-  // `live` holds every live vid of the collection; borrowed, like all the others.
-  FilterCompiler(const storage::Store& store, uint32_t collection, const index::VidSet& live,
-                 MetadataOf metadata_of);
+  // `live` holds every live vid of the collection, and was taken before anything is compiled; borrowed, like all
+  // the others.
+  FilterCompiler(PostingCache* postings, uint32_t collection, const index::VidSet& live, MetadataOf metadata_of);
 
   // Exactly the live vids whose merged metadata Matches(filter).
   absl::StatusOr<index::VidSet> Compile(const Filter& filter) const;
@@ -39,15 +40,20 @@ class FilterCompiler {
   absl::StatusOr<index::VidSet> CompileTenant(absl::string_view tenant) const;
 
  private:
-  absl::StatusOr<index::VidSet> Combine(const Filter& filter) const;
-  absl::StatusOr<index::VidSet> Leaf(const Filter& leaf) const;
-  absl::Status ScanEqual(const Filter& leaf, const Scalar& value, index::VidSet* out) const;
-  absl::Status ScanRange(const Filter& leaf, const std::string& prefix, const std::string& begin,
-                         const std::string& end, index::VidSet* out) const;
-  absl::StatusOr<index::VidSet> ScanField(absl::string_view field) const;
-  absl::StatusOr<bool> Decide(const Filter& leaf, absl::string_view encoded_value, uint64_t vid) const;
+  using Vids = PostingCache::Vids;
+  absl::StatusOr<Vids> Combine(const Filter& filter) const;
+  absl::StatusOr<Vids> And(const Filter& filter) const;
+  absl::StatusOr<Vids> Or(const Filter& filter) const;
+  absl::StatusOr<Vids> Not(absl::StatusOr<Vids> without) const;
+  absl::StatusOr<Vids> Leaf(const Filter& leaf) const;
+  absl::StatusOr<Vids> Equal(const Filter& leaf) const;
+  // An order or a prefix.
+  absl::StatusOr<Vids> Range(const Filter& leaf) const;
+  KeyRange RangeOf(const Filter& leaf) const;
+  // The vids of rows with cut values in the range whose metadata match.
+  absl::StatusOr<Vids> MatchCut(const Filter& leaf, const KeyRange& range) const;
 
-  const storage::Store& store_;
+  PostingCache& postings_;
   const uint32_t collection_;
   const index::VidSet& live_;
   const MetadataOf metadata_of_;

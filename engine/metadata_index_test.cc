@@ -73,21 +73,41 @@ class MetadataIndexTest : public ::testing::Test {
     storage::StoreOptions options;
     options.create_if_missing = true;
     store_ = *storage::Store::Open(dir_ / "db", options);
+    postings_ = std::make_unique<PostingCache>(*store_, 64 << 20);
+  }
+  void Remove(uint64_t vid, const std::string& tenant = "") {
+    storage::WriteBatch batch;
+    for (const std::string& key : FieldKeys(kCollection, tenant, metadata_.at(vid), vid)) batch.Delete(Table::kFields, key);
+    ASSERT_TRUE(store_->Write(std::move(batch), false).ok());
+    live_.Remove(vid);
+    metadata_.erase(vid);
+    postings_->NoteRemoved(1, live_.size());
+  }
+  index::VidSet Expected(const Filter& filter) const {
+    index::VidSet expected;
+    for (const auto& [vid, metadata] : metadata_) {
+      if (Matches(filter, metadata)) expected.Add(vid);
+    }
+    return expected;
   }
   void Put(uint64_t vid, Metadata metadata, const std::string& tenant = "") {
     storage::WriteBatch batch;
-    for (const std::string& key : FieldKeys(kCollection, tenant, metadata, vid)) batch.Put(Table::kFields, key, "");
+    const std::vector<std::string> keys = FieldKeys(kCollection, tenant, metadata, vid);
+    for (const std::string& key : keys) batch.Put(Table::kFields, key, "");
     ASSERT_TRUE(store_->Write(std::move(batch), false).ok());
+    postings_->Add(keys);
     live_.Add(vid);
     metadata_[vid] = std::move(metadata);
   }
   FilterCompiler Compiler() {
-    return FilterCompiler(*store_, kCollection, live_,
+    return FilterCompiler(postings_.get(), kCollection, live_,
                           [this](uint64_t vid) -> absl::StatusOr<Metadata> { return metadata_.at(vid); });
   }
 
+  std::vector<std::string> added_;
   testing::TempDir dir_;
   std::unique_ptr<storage::Store> store_;
+  std::unique_ptr<PostingCache> postings_;
   index::VidSet live_;
   std::map<uint64_t, Metadata> metadata_;
 };
@@ -110,6 +130,79 @@ TEST_F(MetadataIndexTest, CompiledFiltersEqualTheDefinition) {
     ASSERT_EQ(*compiled, expected) << "seed " << kSeed << ", round " << round << ": " << FilterToString(filter);
   }
   EXPECT_GT(matched, 10'000u);
+}
+
+// Filters are compiled again and again while rows come and go: from a cache that holds all, and from one that holds
+// next to nothing.
+TEST_F(MetadataIndexTest, TheCacheFollowsWrites) {
+  for (const uint64_t bytes : {64 << 20, 20 << 10}) {
+    SCOPED_TRACE(bytes);
+    postings_ = std::make_unique<PostingCache>(*store_, bytes);
+    std::mt19937_64 random(bytes);
+    std::vector<Filter> filters;
+    for (int i = 0; i < 60; ++i) filters.push_back(RandomFilter(random, 2));
+    uint64_t next = bytes;
+    for (int step = 0; step < 3000; ++step) {
+      const int kind = random() % 4;
+      if (kind == 0) Put(next++, RandomMetadata(random));
+      if (kind == 1 && metadata_.size() > 50) {
+        auto victim = metadata_.begin();
+        std::advance(victim, random() % metadata_.size());
+        Remove(victim->first);
+      }
+      const Filter& filter = filters[random() % filters.size()];
+      const auto compiled = Compiler().Compile(filter);
+      ASSERT_TRUE(compiled.ok()) << compiled.status();
+      ASSERT_EQ(*compiled, Expected(filter)) << "step " << step << ": " << FilterToString(filter);
+      ASSERT_LE(postings_->bytes(), bytes + 8192);  // what is in use may be more than the bound by itself
+    }
+  }
+}
+
+// Windows over enough numbers that bitmaps of many rows are used, with numbers added one by one.
+TEST_F(MetadataIndexTest, WindowsOfAnyWidth) {
+  std::mt19937_64 random(3);
+  std::vector<std::pair<int64_t, uint64_t>> rows;
+  uint64_t vid = 1;
+  const auto put = [&](int count) {
+    storage::WriteBatch batch;
+    for (int i = 0; i < count; ++i, ++vid) {
+      const int64_t value = static_cast<int64_t>(random() % 50'000) - 10'000;
+      const std::vector<std::string> keys = FieldKeys(kCollection, "", {{"t", MetadataValue(value)}}, vid);
+      for (const std::string& key : keys) batch.Put(Table::kFields, key, "");
+      rows.emplace_back(value, vid);
+      live_.Add(vid);
+      added_.insert(added_.end(), keys.begin(), keys.end());
+    }
+    ASSERT_TRUE(store_->Write(std::move(batch), false).ok());
+    postings_->Add(added_);
+    added_.clear();
+  };
+  put(20'000);
+  for (int round = 0; round < 200; ++round) {
+    const int64_t a = static_cast<int64_t>(random() % 52'000) - 11'000, b = a + static_cast<int64_t>(random() % 30'000);
+    const std::string text = "t >= " + std::to_string(a) + " and t < " + std::to_string(b);
+    index::VidSet expected;
+    for (const auto& [value, one] : rows) {
+      if (value >= a && value < b) expected.Add(one);
+    }
+    const auto compiled = Compiler().Compile(*ParseFilter(text));
+    ASSERT_TRUE(compiled.ok()) << compiled.status();
+    ASSERT_EQ(*compiled, expected) << text << ": " << compiled->size() << " of " << expected.size();
+    put(round % 50 == 0 ? 5'000 : 3);
+  }
+  // A vid with two numbers: each bound may be met by another.
+  const std::vector<std::string> keys = FieldKeys(
+      kCollection, "", {{"t", MetadataValue(std::vector<Scalar>{Scalar(int64_t{-20'000}), Scalar(int64_t{90'000})})}}, vid);
+  storage::WriteBatch batch;
+  for (const std::string& key : keys) batch.Put(Table::kFields, key, "");
+  ASSERT_TRUE(store_->Write(std::move(batch), false).ok());
+  postings_->Add(keys);
+  live_.Add(vid);
+  const auto both = Compiler().Compile(*ParseFilter("t > 80000 and t < -15000"));
+  ASSERT_TRUE(both.ok());
+  EXPECT_EQ(both->size(), 1u);
+  EXPECT_TRUE(both->Contains(vid));
 }
 
 TEST_F(MetadataIndexTest, TenantsAreApart) {

@@ -121,6 +121,8 @@ bool VectorSpace::TuneRecall(const std::function<bool()>& stop) const {
   // A calibration that fails (rows went away meanwhile) is tried again next time.
   const bool calibrated = recall_.WantsCalibration(index->Stats()) && recall_.Calibrate(*index, stop).ok();
   recall_.CheckSome(*index, stop);
+  while (!(stop && stop()) && filtered_recall_.CheckOne(*index)) {
+  }
   return calibrated;
 }
 
@@ -254,6 +256,7 @@ void VectorSpace::Serve(std::shared_ptr<index::VectorIndex> fresh) {
     index_ = std::move(fresh);
   }
   recall_.Replaced();
+  filtered_recall_.Forget();
 }
 
 }  // namespace larder

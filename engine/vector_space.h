@@ -16,6 +16,7 @@
 #include "engine/build_threads.h"
 #include "engine/tree_space.h"
 #include "engine/tree_state.h"
+#include "index/recall/filtered_check.h"
 #include "index/recall/recall_tuner.h"
 #include "index/vector_index.h"
 #include "larder/collection_info.h"
@@ -61,6 +62,8 @@ class VectorSpace {
   uint32_t EfFor(uint32_t ef, double target_recall, uint32_t k) const;
   // Which ef finds how much; searches offer their answers to it.
   index::RecallTuner& recall() const { return recall_; }
+  // The same for searches under filters.
+  index::FilteredCheck& filtered_recall() const { return filtered_recall_; }
   // Calibrates the index where that is due and checks some of the answers offered. Takes seconds, and
   // ends soon after `stop` says so. Called by one thread; returns whether it calibrated.
   bool TuneRecall(const std::function<bool()>& stop) const;
@@ -129,6 +132,7 @@ class VectorSpace {
   BuildThreads* const threads_;
   absl::Mutex replacing_ ABSL_ACQUIRED_BEFORE(mutex_);  // one replacement at a time
   mutable index::RecallTuner recall_;
+  mutable index::FilteredCheck filtered_recall_;
   mutable absl::Mutex mutex_;
   std::shared_ptr<index::VectorIndex> index_ ABSL_GUARDED_BY(mutex_);
   uint64_t tree_built_rows_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -60,6 +60,8 @@ struct SearchParams {
   // vectors, and is exact from as many as it has rows; one without is exact always.
   uint32_t ef = 96;
   const VidSet* filter = nullptr;  // only these vids; null = all. Borrowed for the call.
+  // hnsw, with a filter: not a walk, but all the vids compared by short codes and the nearest ranked.
+  bool scan_filter = false;
 };
 
 struct IndexStats {
@@ -82,8 +84,7 @@ class VectorIndex {
   // Tombstones; unknown or already removed vids are ignored.
   virtual void Remove(absl::Span<const Vid> vids) = 0;
 
-  // Best first, at most k, live only, no duplicates. An hnsw may come short under a filter: the
-  // caller who needs min(k, matches) then calls Score on the matches.
+  // Best first, live only, no duplicates: min(k, matches), but for what is added or removed meanwhile.
   virtual absl::StatusOr<std::vector<Neighbor>> Search(absl::Span<const float> query,
                                                        const SearchParams& params) const = 0;
   // The k best among `candidates` (those that are live here), all of them compared. Distances are exact

@@ -1,12 +1,15 @@
 #include "index/vid_set.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <exception>
 #include <limits>
 #include <map>
+#include <roaring/containers/containers.h>
 #include <roaring/roaring.hh>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -57,6 +60,39 @@ VidSet& VidSet::operator=(VidSet&& other) noexcept {
 }
 
 void VidSet::Add(uint64_t vid) { rep_->maps[High(vid)].add(Low(vid)); }
+
+namespace {
+
+// Many in no order are sorted through a bit each, if they lie close enough together.
+bool SortThroughBits(absl::Span<const uint64_t> vids, std::vector<uint64_t>* sorted) {
+  if (vids.size() < 64 || std::is_sorted(vids.begin(), vids.end())) return false;
+  const auto [least, most] = std::minmax_element(vids.begin(), vids.end());
+  const uint64_t first = *least / 64, words = *most / 64 - first + 1;
+  if (words > 16 * vids.size()) return false;
+  std::vector<uint64_t> bits(words);
+  for (const uint64_t vid : vids) bits[vid / 64 - first] |= uint64_t{1} << vid % 64;
+  sorted->reserve(vids.size());
+  for (uint64_t w = 0; w < words; ++w) {
+    for (uint64_t word = bits[w]; word != 0; word &= word - 1) {
+      sorted->push_back((first + w) * 64 + static_cast<uint64_t>(std::countr_zero(word)));
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+void VidSet::AddMany(absl::Span<const uint64_t> vids) {
+  std::vector<uint64_t> sorted;
+  if (SortThroughBits(vids, &sorted)) vids = sorted;
+  std::vector<uint32_t> lows;
+  for (size_t first = 0; first < vids.size(); first += lows.size()) {
+    const uint32_t high = High(vids[first]);
+    lows.clear();
+    for (size_t i = first; i < vids.size() && High(vids[i]) == high; ++i) lows.push_back(Low(vids[i]));
+    rep_->maps[high].addMany(lows.size(), lows.data());
+  }
+}
 
 void VidSet::AddRange(uint64_t begin, uint64_t end) {
   while (begin < end) {
@@ -127,6 +163,71 @@ void VidSet::ForEach(const std::function<bool(uint64_t)>& visit) const {
   for (const auto& [high, map] : rep_->maps) {
     Visit state{&visit, uint64_t{high} << 32};
     if (!roaring_iterate(&map.roaring, &VisitOne, &state)) return;
+  }
+}
+
+namespace {
+
+// Joins what comes in ascending order into words.
+class WordJoiner {
+ public:
+  explicit WordJoiner(absl::FunctionRef<void(uint64_t, uint64_t)> visit) : visit_(visit) {}
+  void Add(uint64_t vid) {
+    if (vid / 64 * 64 != first_) Flush(vid / 64 * 64);
+    bits_ |= uint64_t{1} << vid % 64;
+  }
+  void Flush(uint64_t next = 0) {
+    if (bits_ != 0) visit_(first_, bits_);
+    first_ = next;
+    bits_ = 0;
+  }
+
+ private:
+  absl::FunctionRef<void(uint64_t, uint64_t)> visit_;
+  uint64_t first_ = 0, bits_ = 0;
+};
+
+void VisitRuns(const run_container_t& runs, uint64_t base, WordJoiner* joiner,
+               absl::FunctionRef<void(uint64_t, uint64_t)> visit) {
+  for (int i = 0; i < runs.n_runs; ++i) {
+    uint64_t vid = base + runs.runs[i].value;
+    const uint64_t end = vid + runs.runs[i].length + 1;
+    while (vid < end) {
+      if (vid % 64 != 0 || end - vid < 64) {
+        joiner->Add(vid++);
+        continue;
+      }
+      joiner->Flush();
+      visit(vid, ~uint64_t{0});
+      vid += 64;
+    }
+  }
+}
+
+}  // namespace
+
+// Reads the containers themselves: bitsets, which hold most of a large set, are words already.
+void VidSet::ForEachWord(absl::FunctionRef<void(uint64_t, uint64_t)> visit) const {
+  WordJoiner joiner(visit);
+  for (const auto& [high, map] : rep_->maps) {
+    const roaring_array_t& array = map.roaring.high_low_container;
+    for (int c = 0; c < array.size; ++c) {
+      const uint64_t base = uint64_t{high} << 32 | uint64_t{array.keys[c]} << 16;
+      uint8_t type = array.typecodes[c];
+      const void* container = container_unwrap_shared(array.containers[c], &type);
+      if (type == BITSET_CONTAINER_TYPE_CODE) {
+        const uint64_t* words = static_cast<const bitset_container_t*>(container)->array;
+        for (uint64_t w = 0; w < BITSET_CONTAINER_SIZE_IN_WORDS; ++w) {
+          if (words[w] != 0) visit(base + 64 * w, words[w]);
+        }
+      } else if (type == ARRAY_CONTAINER_TYPE_CODE) {
+        const auto& values = *static_cast<const array_container_t*>(container);
+        for (int i = 0; i < values.cardinality; ++i) joiner.Add(base + values.array[i]);
+      } else {
+        VisitRuns(*static_cast<const run_container_t*>(container), base, &joiner, visit);
+      }
+      joiner.Flush();
+    }
   }
 }
 

@@ -8,8 +8,10 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace larder::index {
 
@@ -24,6 +26,7 @@ class VidSet {
   VidSet& operator=(VidSet&&) noexcept;
 
   void Add(uint64_t vid);
+  void AddMany(absl::Span<const uint64_t> vids);  // quickest in order
   void AddRange(uint64_t begin, uint64_t end);  // [begin, end)
   void Remove(uint64_t vid);
   bool Contains(uint64_t vid) const;
@@ -38,6 +41,9 @@ class VidSet {
 
   // In ascending order, until `visit` returns false.
   void ForEach(const std::function<bool(uint64_t)>& visit) const;
+
+  // The same, 64 vids at a time: bit i of `bits`, which is not zero, stands for first + i; first % 64 == 0.
+  void ForEachWord(absl::FunctionRef<void(uint64_t first, uint64_t bits)> visit) const;
 
   std::string Serialize() const;
   // DataLoss if the bytes are not a bitmap.

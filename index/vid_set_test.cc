@@ -200,5 +200,28 @@ TEST(CheckRoaring, NamesTheByte) {
   EXPECT_EQ(result.status().message(), "bitmap: at byte 0: unknown cookie 1");
 }
 
+TEST(VidSet, ManyInAnyOrderAndWordsEqualSingleOnes) {
+  std::mt19937_64 random(7);
+  for (const uint64_t spread : {100ull, 5'000ull, 70'000ull, 3'000'000ull, 1ull << 40}) {
+    SCOPED_TRACE(spread);
+    std::vector<uint64_t> vids;
+    for (int i = 0; i < 20'000; ++i) vids.push_back(kBig - 50'000 + random() % spread);
+    VidSet many;
+    many.AddMany(vids);
+    EXPECT_EQ(many, Of(vids));
+    many.AddRange(kBig + 200'000, kBig + 340'001);  // runs
+    VidSet words;
+    uint64_t before = 0;
+    many.ForEachWord([&](uint64_t first, uint64_t bits) {
+      EXPECT_EQ(first % 64, 0u);
+      EXPECT_NE(bits, 0u);
+      EXPECT_TRUE(before == 0 || first > before);
+      before = first;
+      for (; bits != 0; bits &= bits - 1) words.Add(first + static_cast<uint64_t>(__builtin_ctzll(bits)));
+    });
+    EXPECT_EQ(words, many);
+  }
+}
+
 }  // namespace
 }  // namespace larder::index

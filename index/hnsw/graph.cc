@@ -82,9 +82,25 @@ void HnswGraph::StoreLinks(uint32_t id, int level, absl::Span<const uint32_t> li
 
 void HnswGraph::AppendDuplicate(uint32_t id, uint32_t duplicate) {
   ElementTail& tail = Tail(id);
+  {
+    absl::MutexLock lock(&twins_mutex_);  // before a search can find it, and before anything is changed if this throws
+    twins_.emplace_back(duplicate, id);
+  }
   Tail(duplicate).duplicate.store(tail.duplicate.load(std::memory_order_relaxed),
                                     std::memory_order_relaxed);
   tail.duplicate.store(duplicate + 1, std::memory_order_release);
+}
+
+void HnswGraph::FindDuplicates(uint32_t count) {
+  std::vector<bool> follows(count);
+  for (uint32_t id = 0; id < count; ++id) {
+    if (const uint32_t next = NextDuplicate(id); next < count) follows[next] = true;
+  }
+  absl::MutexLock lock(&twins_mutex_);
+  for (uint32_t first = 0; first < count; ++first) {
+    if (follows[first]) continue;
+    for (uint32_t id = NextDuplicate(first); id < count; id = NextDuplicate(id)) twins_.emplace_back(id, first);
+  }
 }
 
 }  // namespace larder::index

@@ -12,8 +12,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "index/hnsw/page_block.h"
 #include "index/hnsw/prefetch.h"
@@ -87,6 +91,14 @@ class HnswGraph {
     return Tail(id).duplicate.load(std::memory_order_acquire) - 1;
   }
   void AppendDuplicate(uint32_t id, uint32_t duplicate);  // under Lock(id)
+  // Calls visit(duplicate, first of its chain) for every duplicate.
+  template <typename Visit>
+  void ForEachDuplicate(const Visit& visit) const {
+    absl::ReaderMutexLock lock(&twins_mutex_);
+    for (const auto& [duplicate, first] : twins_) visit(duplicate, first);
+  }
+  // After the elements were read from a snapshot.
+  void FindDuplicates(uint32_t count);
 
   Entry entry() const {
     const uint64_t packed = entry_.load(std::memory_order_acquire);
@@ -114,6 +126,8 @@ class HnswGraph {
   const size_t stride_;
   size_t capacity_ = 0;
   PageBlock elements_, tails_, upper_;
+  mutable absl::Mutex twins_mutex_;
+  std::vector<std::pair<uint32_t, uint32_t>> twins_ ABSL_GUARDED_BY(twins_mutex_);
   std::atomic<uint64_t> entry_{0};  // 1 + level in the high half, id in the low
 };
 

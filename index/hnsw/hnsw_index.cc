@@ -64,17 +64,17 @@ absl::StatusOr<HnswIndex::Claim> HnswIndex::ClaimIds(absl::Span<const Vid> vids,
 }
 
 absl::Status HnswIndex::NameIds(absl::Span<const Vid> vids, uint32_t first) {
+  absl::Status status;
+  size_t named = 0;
   try {
-    id_of_.reserve(id_of_.size() + vids.size());
+    while (named < vids.size() && id_of_.Insert(vids[named], first + named)) ++named;
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for ", vids.size(), " more vids"));
+    status = absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for ", vids.size(), " more vids"));
   }
-  for (size_t i = 0; i < vids.size(); ++i) {
-    if (id_of_.try_emplace(vids[i], first + i).second) continue;
-    for (size_t j = 0; j < i; ++j) id_of_.erase(vids[j]);
-    return absl::AlreadyExistsError(absl::StrCat("add: vid ", vids[i], " was added before"));
-  }
-  return absl::OkStatus();
+  if (named == vids.size()) return absl::OkStatus();
+  if (status.ok()) status = absl::AlreadyExistsError(absl::StrCat("add: vid ", vids[named], " was added before"));
+  for (size_t i = 0; i < named; ++i) id_of_.Erase(vids[i]);
+  return status;
 }
 
 absl::Status HnswIndex::Add(absl::Span<const Vid> vids, absl::Span<const float> vectors) {
@@ -118,8 +118,7 @@ void HnswIndex::Remove(absl::Span<const Vid> vids) {
   absl::ReaderMutexLock room(&room_mutex_);
   absl::ReaderMutexLock lock(&ids_mutex_);
   for (Vid vid : vids) {
-    const auto it = id_of_.find(vid);
-    if (it != id_of_.end()) MarkRemoved(it->second);
+    if (const uint32_t id = id_of_.Find(vid); id != kNone) MarkRemoved(id);
   }
 }
 
@@ -131,8 +130,8 @@ void HnswIndex::MarkRemoved(uint32_t id) {
 }
 
 uint32_t HnswIndex::Find(Vid vid) const {
-  const auto it = id_of_.find(vid);
-  return it != id_of_.end() && IsLive(it->second) ? it->second : kNone;
+  const uint32_t id = id_of_.Find(vid);
+  return id != kNone && IsLive(id) ? id : kNone;
 }
 
 absl::StatusOr<std::vector<float>> HnswIndex::Vector(Vid vid) const {
@@ -164,12 +163,11 @@ VidSet HnswIndex::LiveVids() const {
 IndexStats HnswIndex::Stats() const {
   absl::ReaderMutexLock room(&room_mutex_);
   absl::ReaderMutexLock lock(&ids_mutex_);
-  constexpr uint64_t kMapSlot = sizeof(std::pair<Vid, uint32_t>) + 1;
   const uint64_t count = count_.load();
   return {.live = live_.load(),
           .tombstones = tombstones_.load(),
           .resident_bytes = sizeof(*this) + count * (graph_.stride() + sizeof(ElementTail) + rows_.bytes_per_row() + 1) +
-                            upper_count_ * graph_.upper_stride() + id_of_.capacity() * kMapSlot +
+                            upper_count_ * graph_.upper_stride() + id_of_.bytes() +
                             scratches_.bytes(),
           .code = rows_.ranked_by(),
           .row_error = rows_.ranked_by() == RowCode::kSq4x8 ? kCodedRowError : 1e-6f};

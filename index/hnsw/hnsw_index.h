@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "index/hnsw/builder.h"
 #include "index/hnsw/graph.h"
 #include "index/hnsw/page_block.h"
 #include "index/hnsw/scratch.h"
 #include "index/hnsw/vector_rows.h"
+#include "index/hnsw/vid_map.h"
 #include "index/snapshot.h"
 #include "index/top_k.h"
 #include "index/vector_index.h"
@@ -75,9 +75,15 @@ class HnswIndex : public VectorIndex {
       ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
   std::vector<Neighbor> SearchFiltered(const SearchParams& params, Scratch* scratch) const
       ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
-  // One walk with a candidate list of `ef`; `filter` may be null.
+  // One walk with a candidate list of `ef`; under a filter after MarkMatches.
   std::vector<Neighbor> Walk(uint32_t k, size_t ef, const VidSet* filter, Scratch* scratch) const
       ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
+  // scratch->matches = the elements of a filter's vids and, of twins, the one that has the links.
+  void MarkMatches(const VidSet& filter, Scratch* scratch) const ABSL_SHARED_LOCKS_REQUIRED(room_mutex_)
+      ABSL_LOCKS_EXCLUDED(ids_mutex_);
+  // The nearest of the filter's elements by the walk's estimates, ranked by the best distances.
+  std::vector<Neighbor> ScanMatches(const SearchParams& params, Scratch* scratch) const
+      ABSL_SHARED_LOCKS_REQUIRED(room_mutex_) ABSL_LOCKS_EXCLUDED(ids_mutex_);
   // Exact, over all or over `candidates`.
   std::vector<Neighbor> Scan(const Query& query, uint32_t k, const VidSet* filter) const
       ABSL_SHARED_LOCKS_REQUIRED(room_mutex_);
@@ -106,7 +112,7 @@ class HnswIndex : public VectorIndex {
   std::atomic<uint64_t> live_{0}, tombstones_{0};
 
   mutable absl::Mutex ids_mutex_;
-  absl::flat_hash_map<Vid, uint32_t> id_of_ ABSL_GUARDED_BY(ids_mutex_);
+  VidMap id_of_ ABSL_GUARDED_BY(ids_mutex_);
   uint32_t upper_count_ ABSL_GUARDED_BY(ids_mutex_) = 0;
 };
 

@@ -1,9 +1,11 @@
 // HnswIndex's searches.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "index/hnsw/filtered_walk.h"
 #include "index/hnsw/hnsw_index.h"
 #include "index/hnsw/walk.h"
 #include "index/vector_math.h"
@@ -14,6 +16,8 @@ namespace {
 
 // A walk scores about so many elements for each place in its candidate list.
 constexpr uint64_t kScoredPerPlace = 12;
+// While a walk under a filter scores a row, a scan scores so many.
+constexpr uint64_t kScansARow = 3;
 // How many of what a walk found are ranked by the best distances: estimates from 4 bits a dimension
 // misplace the k-th nearest by some places, more the more crowded it is there (that is, the longer a
 // list is needed), fewer the more dimensions there are for the errors to cancel over. Measured on GloVe
@@ -90,20 +94,27 @@ std::vector<Neighbor> HnswIndex::SearchAll(const SearchParams& params, Scratch* 
   return Scan(scratch->query, params.k, nullptr);
 }
 
-// With few matches it is cheaper to score them all: a walk that admits m of n elements scores about
-// kScoredPerPlace * ef * n / m, a scan of the matches m.
+// Few matches are all compared exactly, as a walk would score as many.
 std::vector<Neighbor> HnswIndex::SearchFiltered(const SearchParams& params, Scratch* scratch) const {
-  const uint64_t matches = params.filter->size();
-  const double count = count_.load(std::memory_order_acquire);
   const size_t ef = std::max(params.ef, params.k);
-  if (matches <= kScoredPerPlace * ef * count / std::max<double>(1, matches)) {
-    return ScoreSet(scratch->query, params.k, *params.filter);
-  }
+  if (params.scan_filter) return ScanMatches(params, scratch);
+  if (params.filter->size() <= kScoredPerPlace * ef) return ScoreSet(scratch->query, params.k, *params.filter);
+  MarkMatches(*params.filter, scratch);
   std::vector<Neighbor> found = Walk(params.k, ef, params.filter, scratch);
-  if (found.size() < std::min<uint64_t>(params.k, matches)) {
-    found = Walk(params.k, 2 * ef, params.filter, scratch);
+  if (found.size() >= std::min<uint64_t>(params.k, params.filter->size())) return found;
+  return ScanMatches(params, scratch);
+}
+
+void HnswIndex::MarkMatches(const VidSet& filter, Scratch* scratch) const {
+  MatchBits& matches = scratch->matches;
+  {
+    absl::ReaderMutexLock lock(&ids_mutex_);
+    matches.Clear(count_.load(std::memory_order_acquire));
+    id_of_.ForEachOf(filter, [&](uint32_t id, uint64_t bits) { matches.Set(id, bits); });
   }
-  return found;
+  graph_.ForEachDuplicate([&](uint32_t duplicate, uint32_t first) {
+    if (matches.Has(duplicate)) matches.Set(first);
+  });
 }
 
 std::vector<Neighbor> HnswIndex::Walk(uint32_t k, size_t ef, const VidSet* filter, Scratch* scratch) const {
@@ -117,7 +128,11 @@ std::vector<Neighbor> HnswIndex::Walk(uint32_t k, size_t ef, const VidSet* filte
   const auto admits = [&](uint32_t id) {
     return IsLive(id) && (filter == nullptr || filter->Contains(graph_.VidOf(id)));
   };
-  if (filter == nullptr && tombstones_.load() == 0) {
+  if (filter != nullptr) {
+    const uint64_t matches = filter->size();
+    const double share = static_cast<double>(matches) / std::max(1.0, static_cast<double>(count_.load()));
+    if (!WalkMatches(graph, start, reach, share, matches / kScansARow, scratch)) return found;
+  } else if (tombstones_.load() == 0) {
     WalkLayer(graph, start, 0, reach, [](uint32_t) { return true; }, scratch);
   } else {
     const auto admits_any = [&](uint32_t id) {
@@ -135,6 +150,46 @@ std::vector<Neighbor> HnswIndex::Walk(uint32_t k, size_t ef, const VidSet* filte
     }
   }
   std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<Neighbor> HnswIndex::ScanMatches(const SearchParams& params, Scratch* scratch) const {
+  constexpr size_t kBatch = 128;  // fetched while the batch before is scored
+  const size_t ef = std::max(params.ef, params.k);
+  TopK nearest(options_.prefix > 0 ? ef : Ranked(params.k, ef, options_.dimension), params.filter->size());
+  uint32_t ids[2][kBatch];
+  const uint8_t* rows[2][kBatch];
+  float distances[kBatch];
+  size_t counts[2] = {0, 0}, now = 0;
+  const auto turn = [&] {
+    now = 1 - now;
+    rows_.Estimate(scratch->query, rows[now], counts[now], distances);
+    for (size_t i = 0; i < counts[now]; ++i) {
+      if (distances[i] <= nearest.worst() && IsLive(ids[now][i])) nearest.Push({ids[now][i], distances[i]});
+    }
+    counts[now] = 0;
+  };
+  {
+    absl::ReaderMutexLock lock(&ids_mutex_);
+    id_of_.ForEachOf(*params.filter, [&](uint32_t id, uint64_t bits) {
+      for (; bits != 0; bits &= bits - 1) {
+        const uint32_t one = id + static_cast<uint32_t>(std::countr_zero(bits));
+        ids[now][counts[now]] = one;
+        rows[now][counts[now]] = rows_.WalkRow(one);
+        rows_.Prefetch(rows[now][counts[now]]);
+        if (++counts[now] == kBatch) turn();
+      }
+    });
+  }
+  turn();
+  turn();
+  scratch->pool.clear();
+  for (const Neighbor& one : std::move(nearest).Take()) scratch->pool.push_back({one.distance, static_cast<uint32_t>(one.vid)});
+  RankPool(rows_, scratch);
+  std::vector<Neighbor> found;
+  for (const Candidate& one : scratch->pool) found.push_back({graph_.VidOf(one.id), one.distance});
+  std::sort(found.begin(), found.end());
+  if (found.size() > params.k) found.resize(params.k);
   return found;
 }
 

@@ -132,14 +132,13 @@ absl::Status HnswIndex::ReadArrays(SnapshotReader* reader, uint64_t count, uint6
 
 absl::Status HnswIndex::NameAll(SnapshotReader* reader, uint32_t count) {
   try {
-    id_of_.reserve(count);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for ", count, " vids"));
-  }
-  for (uint32_t id = 0; id < count; ++id) {
-    if (!id_of_.try_emplace(graph_.VidOf(id), id).second) {
+    for (uint32_t id = 0; id < count; ++id) {
+      if (id_of_.Insert(graph_.VidOf(id), id)) continue;
       return reader->Damaged(absl::StrCat("element ", id, ": vid ", graph_.VidOf(id), " appears twice"));
     }
+    graph_.FindDuplicates(count);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat("hnsw: no memory for ", count, " vids"));
   }
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "index/hnsw/frontier.h"
+#include "index/hnsw/match_bits.h"
 #include "index/hnsw/vector_rows.h"
 
 namespace larder::index {
@@ -36,6 +37,7 @@ class VisitedSet {
     inserted_.insert(inserted_.end(), ids, ids + fresh);
     return fresh;
   }
+  size_t size() const { return inserted_.size(); }
   uint64_t bytes() const { return words_.capacity() * 8 + inserted_.capacity() * 4; }
 
  private:
@@ -59,6 +61,10 @@ struct Scratch {
   Expansion expansions[2];
   std::vector<uint32_t> links, ids;
   std::vector<float> distances;
+  // A walk under a filter: what matches; what it looked through; where it began.
+  MatchBits matches;
+  VisitedSet bridges;
+  std::vector<uint32_t> seeds;
   // An insertion: what was chosen on each layer; the rows of one choice and room to decode them.
   std::vector<std::vector<uint32_t>> neighbours;
   std::vector<const float*> plain_rows;
@@ -76,7 +82,7 @@ struct Scratch {
   // Room to decode a full list and two more.
   void ReservePlain(size_t floats) { plain.resize((links.size() + 1) * floats); }
   uint64_t bytes() const {
-    return sizeof(*this) + visited.bytes() + frontier.bytes() + pool.capacity() * sizeof(Candidate) +
+    return sizeof(*this) + visited.bytes() + bridges.bytes() + matches.bytes() + frontier.bytes() + pool.capacity() * sizeof(Candidate) +
            links.size() * 48 + plain.capacity() * sizeof(float);
   }
 };

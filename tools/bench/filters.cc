@@ -232,7 +232,7 @@ double Filters::RecallOf(const std::vector<uint32_t>& found, const Truth& truth)
 }
 
 absl::Status Filters::Pass(const FilterCase* filter, const std::vector<Truth>& truth, Figures* out) const {
-  std::vector<double> micros;
+  std::vector<double> micros, filter_micros;
   Figures pass;
   const size_t queries = vectors_.query_count();
   for (size_t q = 0; q < queries; ++q) {
@@ -248,10 +248,11 @@ absl::Status Filters::Pass(const FilterCase* filter, const std::vector<Truth>& t
     pass.short_answers += found.size() < truth[q].rows.size();
     pass.wrong_counts += reply.matches != truth[q].matches;
     for (const StageTiming& stage : reply.timings) {
-      if (stage.stage == "filter") pass.filter_us += stage.micros / static_cast<double>(queries);
+      if (stage.stage == "filter") filter_micros.push_back(stage.micros);
     }
     ++pass.plans[reply.plan];
   }
+  pass.filter_us = Quantile(filter_micros, 0.5);
   pass.first_ms = out->micros.empty() ? micros[0] / 1000 : out->first_ms;
   pass.micros = std::move(out->micros);
   pass.ratios = std::move(out->ratios);
