@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "index/vector_index.h"
+#include "index/vid_set.h"
+#include "storage/extent_store.h"
 
 namespace larder::index {
 
@@ -32,6 +35,25 @@ struct TreeEntry {
   uint32_t node = 0;
   uint64_t sequence = 0;
   std::vector<uint8_t> row;
+};
+
+// Rows and entries that have their places, and wait for their commit.
+struct PlacedRows {
+  std::vector<TreeEntry> entries;
+  std::vector<std::pair<uint32_t, std::string>> rows;  // by group, in order of slots
+};
+
+// A walk over all leaves that takes out the entries of what was removed before it began.
+struct TreeSweep {
+  VidSet removed;
+  uint32_t next = 1;  // node; new nodes are beyond it
+};
+
+// Where a full vector is: in a group that is not full yet, or in a page; neither once it was removed.
+struct FoundRow {
+  const std::string* open = nullptr;
+  uint32_t position = 0;
+  storage::ExtentPointer page;  // length 0: none
 };
 
 }  // namespace larder::index

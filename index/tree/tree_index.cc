@@ -165,7 +165,7 @@ absl::Status TreeIndex::LoadRemoved() {
   return it->status();
 }
 
-absl::StatusOr<TreeIndex::FoundRow> TreeIndex::FindRow(const EntryPlace& place) const {
+absl::StatusOr<FoundRow> TreeIndex::FindRow(const EntryPlace& place) const {
   const auto open = open_groups_.find(place.group);
   if (open != open_groups_.end() && place.slot < open->second.size()) return FoundRow{&open->second[place.slot], 0, {}};
   if (place.group >= groups_.size() || place.slot >= groups_[place.group].slots) {

@@ -90,11 +90,7 @@ class TreeIndex {
   using Arrival = TreeArrival;
   using Entry = TreeEntry;
   using PackedDeltas = std::vector<std::pair<uint32_t, std::shared_ptr<const std::string>>>;
-  // A walk over all leaves that takes out the entries of what was removed before it began.
-  struct Sweep {
-    VidSet removed;
-    uint32_t next = 1;  // node; new nodes are beyond it
-  };
+  using Placed = PlacedRows;
 
   TreeIndex(storage::Store* store, storage::ExtentStore* extents, TreeHeader header, std::unique_ptr<Code> centroid_code);
   // tree_index.cc
@@ -103,12 +99,6 @@ class TreeIndex {
   absl::Status LoadPointers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LoadChanges() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LoadRemoved() ABSL_EXCLUSIVE_LOCKS_REQUIRED(maintain_mutex_, mutex_);
-  // Where a full vector is: in a group that is not full yet, or in a page; neither once it was removed.
-  struct FoundRow {
-    const std::string* open = nullptr;
-    uint32_t position = 0;
-    storage::ExtentPointer page;  // length 0: none
-  };
   absl::StatusOr<FoundRow> FindRow(const EntryPlace& place) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   ProbeRule RuleFor(const TreeSearchParams& params) const;
   absl::Span<const float> anchor(uint32_t id) const {
@@ -130,6 +120,11 @@ class TreeIndex {
   void PublishDelta(uint32_t node, uint64_t sequence, const std::vector<uint8_t>& row)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Repack(uint32_t node, Delta* delta) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<std::vector<Arrival>> Arrivals(absl::Span<const Vid> vids, absl::Span<const float> vectors) const;
+  void Place(std::vector<Arrival>* arrivals, Placed* placed, storage::WriteBatch* batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(commit_mutex_, mutex_);
+  void SetAside(const Placed& placed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Publish(Placed placed, const PackedDeltas& packed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutIds(size_t nodes, size_t groups, storage::WriteBatch* batch) const;
 
   storage::Store* const store_;
@@ -144,7 +139,7 @@ class TreeIndex {
   absl::Mutex maintain_mutex_;  // held for a piece of background work
   absl::flat_hash_map<uint32_t, uint64_t> unsplittable_ ABSL_GUARDED_BY(maintain_mutex_);  // entries when it was tried
   std::set<uint32_t> shrunken_ ABSL_GUARDED_BY(maintain_mutex_);  // leaves that lost entries and have few
-  std::optional<Sweep> sweep_ ABSL_GUARDED_BY(maintain_mutex_);
+  std::optional<TreeSweep> sweep_ ABSL_GUARDED_BY(maintain_mutex_);
   // Removals on their way out. Entries that leave a leaf say which group the row is in; when a walk has passed all
   // leaves there are no more of them; when the row has left its group, the removal is forgotten.
   absl::flat_hash_map<Vid, uint32_t> dropped_ ABSL_GUARDED_BY(maintain_mutex_);  // group

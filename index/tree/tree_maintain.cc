@@ -272,7 +272,7 @@ absl::StatusOr<std::vector<float>> TreeMaintenance::Vectors(const std::vector<En
     absl::ReaderMutexLock lock(&index_.mutex_);
     for (size_t i = 0; i < places.size(); ++i) {
       const EntryPlace& place = places[i];
-      ASSIGN_OR_RETURN(const TreeIndex::FoundRow row, index_.FindRow(place));
+      ASSIGN_OR_RETURN(const FoundRow row, index_.FindRow(place));
       if (row.open != nullptr) {
         index_.pages_.DecodeRow(reinterpret_cast<const uint8_t*>(row.open->data()), &vectors[i * n]);
       } else if (row.page.length > 0) {

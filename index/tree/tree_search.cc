@@ -175,7 +175,7 @@ absl::Status TreeSearch::ReadPages(absl::Span<const TreeCandidate> candidates, s
   {
     absl::ReaderMutexLock lock(&index_.mutex_);
     for (const TreeCandidate& c : candidates) {
-      ASSIGN_OR_RETURN(const TreeIndex::FoundRow row, index_.FindRow(c.place));
+      ASSIGN_OR_RETURN(const FoundRow row, index_.FindRow(c.place));
       if (row.open != nullptr) in_memory.emplace_back(*row.open, &c);
       if (row.page.length > 0) wanted.push_back({row.page, row.position, &c});
     }

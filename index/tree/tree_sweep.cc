@@ -27,7 +27,7 @@ bool TreeMaintenance::BeginSweep() {
   absl::ReaderMutexLock lock(&index_.mutex_);
   const uint64_t waiting = index_.removed_.size() - index_.swept_.size();
   if (waiting < std::max(kLeastSwept, rows / kSweepPart)) return false;
-  TreeIndex::Sweep sweep;
+  TreeSweep sweep;
   sweep.removed = index_.removed_;
   index_.sweep_ = std::move(sweep);
   return true;
@@ -36,7 +36,7 @@ bool TreeMaintenance::BeginSweep() {
 absl::StatusOr<bool> TreeMaintenance::Sweep() {
   index_.maintain_mutex_.AssertHeld();
   if (!index_.sweep_.has_value() && !BeginSweep()) return false;
-  TreeIndex::Sweep& sweep = *index_.sweep_;
+  TreeSweep& sweep = *index_.sweep_;
   std::vector<uint32_t> nodes;
   uint32_t end = sweep.next;
   {

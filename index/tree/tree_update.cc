@@ -121,8 +121,8 @@ absl::Status TreeIndex::Remove(absl::Span<const Vid> vids) {
   return Change({}, {}, vids, [this](WriteBatch batch) { return store_->Write(std::move(batch)).status(); });
 }
 
-absl::Status TreeIndex::Change(absl::Span<const Vid> vids, absl::Span<const float> vectors, absl::Span<const Vid> gone,
-                               Commit commit) {
+absl::StatusOr<std::vector<TreeArrival>> TreeIndex::Arrivals(absl::Span<const Vid> vids,
+                                                             absl::Span<const float> vectors) const {
   const TreeOptions& options = header_.options;
   RETURN_IF_ERROR(CheckAdd(vids, vectors, options.dimension));
   std::vector<Arrival> arrivals(vids.size());
@@ -141,65 +141,80 @@ absl::Status TreeIndex::Change(absl::Span<const Vid> vids, absl::Span<const floa
     }
     EncodeFor(&arrival);
   }
-  std::vector<Entry> entries;
-  std::vector<std::pair<uint32_t, std::string>> rows;  // by group, in order of slots
+  return arrivals;
+}
+
+// Groups appear when their rows do: until then the last one counts as taking rows, and is not sealed.
+void TreeIndex::Place(std::vector<Arrival>* arrivals, Placed* placed, WriteBatch* batch) {
+  size_t groups = groups_.size();
+  uint32_t group = open_groups_.empty() ? 0 : open_groups_.rbegin()->first;
+  size_t taken = open_groups_.empty() ? kGroupRows : open_groups_.rbegin()->second.size();
+  for (Arrival& arrival : *arrivals) {
+    if (!nodes_.IsLeaf(arrival.homes[0]) || !nodes_.IsLeaf(arrival.homes[1])) {  // split meanwhile
+      ChooseHomes(&arrival);
+      EncodeFor(&arrival);
+    }
+    if (taken == kGroupRows) {
+      group = static_cast<uint32_t>(groups++);
+      taken = 0;
+    }
+    const EntryPlace place{arrival.vid, group, static_cast<uint16_t>(taken)};
+    std::string row(pages_.row_bytes(), '\0');
+    pages_.EncodeRow(arrival.vid, arrival.vector.data(), reinterpret_cast<uint8_t*>(row.data()));
+    batch->Put(Table::kTree, keys_.Of('v', group, static_cast<uint32_t>(taken++)), row);
+    placed->rows.emplace_back(group, std::move(row));
+    for (int copy = 0; copy < (arrival.homes[0] == arrival.homes[1] ? 1 : 2); ++copy) {
+      Entry entry{arrival.homes[copy], next_sequence_++, std::move(arrival.codes[copy])};
+      SetPlaceOfRow(code_, place, entry.row.data());
+      PutDelta(entry.node, entry.row, batch, entry.sequence);
+      placed->entries.push_back(std::move(entry));
+    }
+  }
+  PutIds(postings_.size(), groups, batch);
+}
+
+// Whether they were written is not known: these slots are not given out again, and their groups stay open.
+void TreeIndex::SetAside(const Placed& placed) {
+  if (placed.rows.empty()) return;
+  for (const auto& [group, row] : placed.rows) {
+    uncertain_groups_.insert(group);
+    groups_.resize(std::max<size_t>(groups_.size(), group + 1));
+  }
+  open_groups_[static_cast<uint32_t>(groups_.size())];
+  groups_.emplace_back();
+}
+
+void TreeIndex::Publish(Placed placed, const PackedDeltas& packed) {
+  for (auto& [group, row] : placed.rows) {
+    groups_.resize(std::max<size_t>(groups_.size(), group + 1));
+    open_groups_[group].push_back(std::move(row));
+  }
+  for (const Entry& entry : placed.entries) PublishDelta(entry.node, entry.sequence, entry.row);
+  for (const auto& [node, posting] : packed) deltas_[node].packed = posting;
+}
+
+absl::Status TreeIndex::Change(absl::Span<const Vid> vids, absl::Span<const float> vectors, absl::Span<const Vid> gone,
+                               Commit commit) {
+  ASSIGN_OR_RETURN(std::vector<Arrival> arrivals, Arrivals(vids, vectors));
   absl::MutexLock hold(&commit_mutex_);  // places and homes stay as they are until they are published
   WriteBatch batch;
+  Placed placed;
   {
-    absl::ReaderMutexLock lock(&mutex_);
+    absl::MutexLock lock(&mutex_);
     for (const Vid vid : gone) {
       // The row of one that was removed before may know more already.
       if (!removed_.Contains(vid)) batch.Put(Table::kTree, keys_.OfVid('x', vid), "");
     }
-  }
-  if (!arrivals.empty()) {
-    // Groups appear when their rows do: until then the last one counts as taking rows, and is not sealed.
-    absl::MutexLock lock(&mutex_);
-    size_t groups = groups_.size();
-    uint32_t group = open_groups_.empty() ? 0 : open_groups_.rbegin()->first;
-    size_t taken = open_groups_.empty() ? kGroupRows : open_groups_.rbegin()->second.size();
-    for (Arrival& arrival : arrivals) {
-      if (!nodes_.IsLeaf(arrival.homes[0]) || !nodes_.IsLeaf(arrival.homes[1])) {  // split meanwhile
-        ChooseHomes(&arrival);
-        EncodeFor(&arrival);
-      }
-      if (taken == kGroupRows) {
-        group = static_cast<uint32_t>(groups++);
-        taken = 0;
-      }
-      const EntryPlace place{arrival.vid, group, static_cast<uint16_t>(taken)};
-      std::string row(pages_.row_bytes(), '\0');
-      pages_.EncodeRow(arrival.vid, arrival.vector.data(), reinterpret_cast<uint8_t*>(row.data()));
-      batch.Put(Table::kTree, keys_.Of('v', group, static_cast<uint32_t>(taken++)), row);
-      rows.emplace_back(group, std::move(row));
-      for (int copy = 0; copy < (arrival.homes[0] == arrival.homes[1] ? 1 : 2); ++copy) {
-        entries.push_back({arrival.homes[copy], next_sequence_++, std::move(arrival.codes[copy])});
-        SetPlaceOfRow(code_, place, entries.back().row.data());
-        PutDelta(entries.back().node, entries.back().row, &batch, entries.back().sequence);
-      }
-    }
-    PutIds(postings_.size(), groups, &batch);
+    if (!arrivals.empty()) Place(&arrivals, &placed, &batch);
   }
   const absl::Status written = commit(std::move(batch));
-  const PackedDeltas packed = PackBehind(entries);
+  const PackedDeltas packed = PackBehind(placed.entries);
   absl::MutexLock lock(&mutex_);
   if (!written.ok()) {
-    if (arrivals.empty()) return written;
-    // Whether it was written is not known: these slots are not given out again, and their groups stay open.
-    for (const auto& [group, row] : rows) {
-      uncertain_groups_.insert(group);
-      groups_.resize(std::max<size_t>(groups_.size(), group + 1));
-    }
-    open_groups_[static_cast<uint32_t>(groups_.size())];
-    groups_.emplace_back();
+    SetAside(placed);
     return written;
   }
-  for (auto& [group, row] : rows) {
-    groups_.resize(std::max<size_t>(groups_.size(), group + 1));
-    open_groups_[group].push_back(std::move(row));
-  }
-  for (const Entry& entry : entries) PublishDelta(entry.node, entry.sequence, entry.row);
-  for (const auto& [node, posting] : packed) deltas_[node].packed = posting;
+  Publish(std::move(placed), packed);
   for (const Vid vid : gone) removed_.Add(vid);
   return absl::OkStatus();
 }
