@@ -20,8 +20,8 @@ std::string DemotedCodec(const KvProfile& profile, absl::string_view codec, absl
 bool MayBeKeptAs(const KvProfile& profile, absl::string_view codec);
 
 // Decodes the entry's payloads and encodes them by DemotedCodec, a layer at a time; then one batch replaces its
-// record and gives the old extents back. Killed before that, the entry is what it was. Readers under way
-// finish with what they began with. The payloads declare what was lost in all.
+// record and gives the old extents back. Killed before that, the entry is what it was. A read under
+// way goes on by the new record. The payloads declare what was lost in all.
 //
 // False, and nothing is changed, if there is no smaller codec, it saves nothing, or the entry is pinned or
 // was replaced meanwhile. The caller holds none of the context's locks.

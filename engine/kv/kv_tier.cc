@@ -22,7 +22,10 @@ KvObject ObjectOf(const KvKeyHash& hash, const DirectoryEntry& entry) {
 }  // namespace
 
 KvTier::KvTier(KvContext* context, const KvOptions& options)
-    : context_(*context), budget_bytes_(options.disk_bytes), demote_to_(options.demote_to), tenants_(context->store, options.tenant_bytes) {
+    : context_(*context),
+      budget_bytes_(options.disk_bytes),
+      demote_to_(options.demote_to),
+      tenants_(context->store, options.tenant_bytes) {
   const auto entries = context->store->state().counters[static_cast<int>(storage::Counter::kKvEntries)];
   const uint64_t objects = std::max<uint64_t>(kLeastObjects, entries > 0 ? 2 * entries : 0);
   quotas_read_ = tenants_.Open();
