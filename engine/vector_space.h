@@ -97,6 +97,8 @@ class VectorSpace {
 
   // Of a tree: one piece of background work; false if there was none.
   absl::StatusOr<bool> Maintain();
+  // By whoever writes: does some of it where too much waits.
+  void HelpTree();
   // For ExtentStore::CollectGarbage: owners in kTree of this space's trees. Aborted for one that is being built.
   absl::StatusOr<bool> Relocate(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
                                 const storage::ExtentPointer& to, storage::WriteBatch* batch);

@@ -26,6 +26,19 @@ uint32_t MeasuredQueries(uint64_t rows) {
   return static_cast<uint32_t>(std::clamp<uint64_t>(kMeasuredRows / std::max<uint64_t>(1, rows), 50, kMeasured));
 }
 
+// Entries that may wait to be folded; a leaf's are folded from 32 on.
+constexpr uint64_t kWaitingEntries = 16'384, kWaitingPerLeaf = 16;
+constexpr int kMostPieces = 256;  // of background work, for one call
+
+// Whoever writes faster than the gardener folds helps it: what waits stays small, in memory and for searches.
+void FoldWaiting(index::TreeIndex* tree) {
+  for (int piece = 0; piece < kMostPieces; ++piece) {
+    const index::TreeStats stats = tree->Stats();
+    if (stats.deltas < kWaitingEntries + kWaitingPerLeaf * stats.leaves) return;
+    if (!tree->Maintain().value_or(false)) return;  // a failure is met again by the gardener
+  }
+}
+
 // A build that failed so goes on from where it was; after any other failure it starts anew.
 bool IsPassing(const absl::Status& status) {
   return absl::IsCancelled(status) || absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
@@ -138,6 +151,7 @@ absl::StatusOr<size_t> VectorSpace::CatchUp(TreeSpace* fresh, TreeState* state) 
       for (const uint64_t vid : part(leave)) state->building_vids.Remove(vid);
       return PutState(*state, std::move(batch));
     }));
+    FoldWaiting(fresh->tree());
   }
   return come.size() + leave.size();
 }
@@ -188,6 +202,11 @@ absl::StatusOr<bool> VectorSpace::Maintain() {
   const std::shared_ptr<TreeSpace> tree = this->tree();
   if (tree == nullptr || tree->tree() == nullptr || !tree->damage().ok()) return false;
   return tree->tree()->Maintain();
+}
+
+void VectorSpace::HelpTree() {
+  const std::shared_ptr<TreeSpace> tree = this->tree();
+  if (tree != nullptr && tree->tree() != nullptr && tree->damage().ok()) FoldWaiting(tree->tree());
 }
 
 absl::StatusOr<bool> VectorSpace::Relocate(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
