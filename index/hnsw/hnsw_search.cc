@@ -17,7 +17,7 @@ namespace {
 // A walk scores about so many elements for each place in its candidate list.
 constexpr uint64_t kScoredPerPlace = 12;
 // While a walk under a filter scores a row, a scan scores so many.
-constexpr uint64_t kScansARow = 3;
+constexpr uint64_t kScansARow = 10;
 // How many of what a walk found are ranked by the best distances: estimates from 4 bits a dimension
 // misplace the k-th nearest by some places, more the more crowded it is there (that is, the longer a
 // list is needed), fewer the more dimensions there are for the errors to cancel over. Measured on GloVe
