@@ -100,7 +100,7 @@ absl::Status CollectionImpl::Load() {
   if (directory.empty()) directory_.Clear();
   RETURN_IF_ERROR(ReplayDirectory(covered));
   ASSIGN_OR_RETURN(const std::vector<uint64_t> tombstones, Tombstones());
-  index::VidSet live = directory_.live();
+  index::VidSet live = *directory_.live();
   for (const uint64_t vid : tombstones) live.Remove(vid);
   for (const auto& space : spaces_) {
     ASSIGN_OR_RETURN(const uint64_t from, space->Load(directory, tag, covered, live));
