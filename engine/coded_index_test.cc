@@ -112,7 +112,7 @@ TEST_F(CodedIndex, IsF32ForWhoAsksForIt) {
   EXPECT_NEAR(hit->score, row[0] / norm, 1e-6);
 }
 
-// Vectors as a Matryoshka model's, by their prefix at first; exact for who says so, and under filters.
+// Vectors as a Matryoshka model's, by their prefix at first; exact for who says so.
 TEST_F(CodedIndex, SearchesThePrefixFirst) {
   for (auto& vector : vectors_) {
     for (size_t i = 0; i < kDimension; ++i) vector[i] *= static_cast<float>(std::exp(-static_cast<double>(i) / 12));
@@ -125,7 +125,7 @@ TEST_F(CodedIndex, SearchesThePrefixFirst) {
     Fill(docs);
     SearchRequest request;
     request.include_text = false;
-    size_t found = 0;
+    size_t found = 0, found_filtered = 0;
     for (size_t q = 0; q < 50; ++q) {
       request.vector = vectors_[q];
       for (size_t i = 0; i < kDimension; ++i) request.vector[i] += 0.5f * vectors_[q + 100][i];
@@ -142,10 +142,17 @@ TEST_F(CodedIndex, SearchesThePrefixFirst) {
       for (const Hit& hit : exact.hits) truth.insert(hit.vid);
       for (const Hit& hit : reply.hits) found += truth.count(hit.vid);
       request.filter = "even = true";
-      EXPECT_EQ(docs.Search(request)->plan, "matches");
+      const SearchReply filtered = *docs.Search(request);
+      EXPECT_EQ(filtered.plan, flat ? "matches" : "coded matches");
+      request.exact = true;
+      truth.clear();
+      const SearchReply filtered_exact = *docs.Search(request);
+      for (const Hit& hit : filtered_exact.hits) truth.insert(hit.vid);
+      for (const Hit& hit : filtered.hits) found_filtered += truth.count(hit.vid);
       request.filter.clear();
     }
     EXPECT_GE(found, 475u);
+    EXPECT_GE(found_filtered, flat ? 500u : 475u);
     EXPECT_NE(docs.Info().spaces[0].recall_estimate, 1.0);
   }
 }

@@ -170,7 +170,7 @@ TEST_F(RecallTest, SaysWhatToExpectOfEachPlan) {
   request.exact = false;
   request.filter = "even = true";
   reply = *docs.Search(request);
-  EXPECT_EQ(reply.plan, "filtered graph");
+  EXPECT_EQ(reply.plan, "coded matches");
   EXPECT_EQ(reply.ef, 20u);
   EXPECT_FALSE(reply.recall_estimate.has_value()) << "filters were not measured";
 }

@@ -75,6 +75,7 @@ void Search(const Collection& docs, const Vectors& vectors, size_t i) {
   SearchRequest request;
   request.vector = vectors.Of(i);
   request.k = 1;
+  request.target_recall = 0.999;
   const auto reply = docs.Search(request);
   CHECK_OK(reply.status());
   if (reply->plan != "tree" || reply->hits.size() != 1 || reply->hits[0].document_id != std::to_string(i)) {
