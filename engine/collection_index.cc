@@ -269,8 +269,8 @@ absl::Status CollectionImpl::VerifyIndexes(uint64_t* entries, std::vector<std::s
   const index::VidSet& live = *shared_live;
   for (const auto& space : spaces_) {
     const auto index = space->index();
-    const std::string where =
-        absl::StrCat("collection \"", record_.name, "\", space \"", space->options().name, "\", vid ");
+    const std::string name = absl::StrCat("collection \"", record_.name, "\", space \"", space->options().name, "\"");
+    const std::string where = absl::StrCat(name, ", vid ");
     const double row_error = index->Stats().row_error;
     index::VidSet unseen = index->LiveVids();
     auto it = services_->store->NewIterator(Table::kVectors, SpacePrefix(record_.id, space->number()));
@@ -296,6 +296,7 @@ absl::Status CollectionImpl::VerifyIndexes(uint64_t* entries, std::vector<std::s
       problems->push_back(absl::StrCat(where, vid, ": in the index, not in the store"));
       return true;
     });
+    RETURN_IF_ERROR(space->VerifyTree(name, problems));
   }
   return absl::OkStatus();
 }

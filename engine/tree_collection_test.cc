@@ -8,7 +8,10 @@
 #include <random>
 #include <thread>
 
+#include "engine/tree_state.h"
+#include "index/tree/tree_rows.h"
 #include "larder/database.h"
+#include "storage/store.h"
 #include "tests/support/documents.h"
 #include "tests/support/temp_dir.h"
 
@@ -109,6 +112,16 @@ class TreeCollection : public ::testing::Test {
     surest.target_recall = 0.999;
     const SearchReply reply = Search(vectors_[i], surest);
     return reply.hits.size() == 1 && reply.hits[0].document_id == std::to_string(i);
+  }
+  // A byte of every page.
+  void DamageExtents() {
+    for (const auto& file : std::filesystem::directory_iterator((dir_ / "db/extents"))) {
+      std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+      for (uint64_t at = 4096 + 100; at < file.file_size(); at += 4096) {
+        bytes.seekp(static_cast<std::streamoff>(at));
+        bytes.put('\x5a');
+      }
+    }
   }
   void ExpectClean() {
     const auto report = db_->Verify();
@@ -234,13 +247,7 @@ TEST_F(TreeCollection, ThatIsDamagedAnswersFromTheStoredRowsAndIsMadeAnew) {
   FillTree();
   ASSERT_TRUE(db_->Close().ok());
   db_.reset();
-  for (const auto& file : std::filesystem::directory_iterator((dir_ / "db/extents"))) {
-    std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
-    for (uint64_t at = 4096 + 100; at < file.file_size(); at += 4096) {
-      bytes.seekp(static_cast<std::streamoff>(at));
-      bytes.put('\x5a');
-    }
-  }
+  DamageExtents();
   Open();
   SearchReply reply = Search(vectors_[11]);
   EXPECT_THAT(reply.plan, ::testing::AnyOf("stored rows", "tree"));
@@ -252,6 +259,32 @@ TEST_F(TreeCollection, ThatIsDamagedAnswersFromTheStoredRowsAndIsMadeAnew) {
   EXPECT_EQ(reply.plan, "tree");
   EXPECT_EQ(Space().problem, "");
   EXPECT_GE(Recall(), 0.95);
+}
+
+TEST_F(TreeCollection, IsHeldAgainstItselfByVerify) {
+  FillTree();
+  ExpectClean();
+  ASSERT_TRUE(db_->Close().ok());
+  {  // a group of rows goes, and leaves its entries
+    const auto store = *storage::Store::Open(dir_ / "db", {});
+    const std::string groups = index::TreeKeys(TreeNumber(1, 0, 1)).Prefix('g');
+    const auto row = store->NewIterator(storage::Table::kTree, groups);
+    ASSERT_TRUE(row->Valid());
+    storage::WriteBatch batch;
+    batch.Delete(storage::Table::kTree, row->key());
+    ASSERT_TRUE(store->Write(std::move(batch)).ok());
+    ASSERT_TRUE(store->Close().ok());
+  }
+  Open();
+  const std::vector<std::string> missing = db_->Verify()->problems;
+  EXPECT_THAT(missing, ::testing::Contains(::testing::AllOf(HasSubstr("collection \"docs\""), HasSubstr("tree: posting of node "),
+                                                            HasSubstr("which there is not"))));
+  ASSERT_TRUE(db_->Close().ok());
+  DamageExtents();
+  Open();
+  const std::vector<std::string> damaged = db_->Verify()->problems;
+  EXPECT_THAT(damaged, ::testing::Contains(HasSubstr("tree: posting of node ")));
+  EXPECT_THAT(damaged, ::testing::Contains(HasSubstr("tree: group ")));
 }
 
 TEST_F(TreeCollection, IsWhatAnAutoCollectionBecomesWhenMemoryIsShort) {

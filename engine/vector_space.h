@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -102,6 +103,8 @@ class VectorSpace {
   // For ExtentStore::CollectGarbage: owners in kTree of this space's trees. Aborted for one that is being built.
   absl::StatusOr<bool> Relocate(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
                                 const storage::ExtentPointer& to, storage::WriteBatch* batch);
+  // Holds the tree, if there is one, against itself and against what is alive; names what is wrong. Writers wait.
+  absl::Status VerifyTree(absl::string_view where, std::vector<std::string>* problems) const;
   // Appends the removal of its trees.
   void AppendDrop(storage::WriteBatch* batch) const;
 

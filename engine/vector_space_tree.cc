@@ -224,6 +224,28 @@ absl::StatusOr<bool> VectorSpace::Relocate(const storage::ExtentOwner& owner, co
   return false;
 }
 
+absl::Status VectorSpace::VerifyTree(absl::string_view where, std::vector<std::string>* problems) const {
+  const std::shared_ptr<TreeSpace> tree = this->tree();
+  if (tree == nullptr) return absl::OkStatus();
+  if (tree->tree() == nullptr) {
+    problems->push_back(absl::StrCat(where, ": the tree cannot be read: ", tree->damage().message()));
+    return absl::OkStatus();
+  }
+  const size_t before = problems->size();
+  const absl::StatusOr<uint64_t> sound = tree->tree()->Verify(problems);
+  if (absl::IsNotFound(sound.status())) {
+    problems->push_back(absl::StrCat("tree: ", sound.status().message()));
+  } else {
+    RETURN_IF_ERROR(sound.status());
+  }
+  const uint64_t live = tree->Stats().live;
+  if (problems->size() == before && *sound < live) {
+    problems->push_back(absl::StrCat("tree: ", *sound, " rows, expected ", live, " at least"));
+  }
+  for (size_t i = before; i < problems->size(); ++i) (*problems)[i] = absl::StrCat(where, ": ", (*problems)[i]);
+  return absl::OkStatus();
+}
+
 void VectorSpace::AppendDrop(WriteBatch* batch) const {
   const auto state = ReadTreeState(*store_, collection_, number_);
   if (state.ok() && state->active == 0 && state->building == 0) return;
