@@ -60,7 +60,7 @@ CollectionImpl::CollectionImpl(CollectionRecord record, DatabaseServices* servic
   for (size_t i = 0; i < record_.options.spaces.size(); ++i) {
     spaces_.push_back(std::make_unique<VectorSpace>(record_.id, static_cast<uint16_t>(i), record_.options.spaces[i],
                                                     services->store.get(), services->extents.get(),
-                                                    services->tree_build_bytes, services->build_threads.get()));
+                                                    services->tree_memory, services->build_threads.get()));
   }
 }
 

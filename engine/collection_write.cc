@@ -90,7 +90,7 @@ absl::StatusOr<std::vector<UpsertResult>> CollectionImpl::Upsert(absl::Span<cons
   if (!failure.ok() && !stored_any) return failure;
   // A graph of a few thousand vectors takes a second; folding a large one is the keeper's work.
   for (const auto& space : spaces_) {
-    space->HelpTree();
+    space->HelpTree(&gate_);
     if (!space->HasOutgrownFlat()) continue;
     RETURN_IF_ERROR(space->Replace(&gate_, /*wait=*/false, [] { return false; }));
   }

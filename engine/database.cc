@@ -18,9 +18,10 @@ using storage::Table;
 
 namespace {
 
-// A build takes an eighth of the budget, and what is left of it when it is due.
-uint64_t TreeBuildBytes(uint64_t memory_bytes) {
-  return std::clamp<uint64_t>(memory_bytes / 8, 16 << 20, 256 << 20);
+// A build takes an eighth of the budget; what waits for a first build, a quarter of that.
+TreeMemory TreeMemoryOf(uint64_t memory_bytes) {
+  const uint64_t build = std::clamp<uint64_t>(memory_bytes / 8, 16 << 20, 256 << 20);
+  return {build, build / 4};
 }
 
 constexpr absl::Duration kTuneInterval = absl::Milliseconds(200);
@@ -75,7 +76,7 @@ absl::Status DatabaseImpl::OpenStorage(absl::string_view path) {
   services_.path = std::string(path);
   services_.clock = options_.clock;
   services_.build_threads = std::make_unique<BuildThreads>(options_.index_threads);
-  if (options_.memory_bytes > 0) services_.tree_build_bytes = TreeBuildBytes(options_.memory_bytes);
+  if (options_.memory_bytes > 0) services_.tree_memory = TreeMemoryOf(options_.memory_bytes);
   ASSIGN_OR_RETURN(services_.store, storage::Store::Open(path, store));
   if (options_.accept_data_loss) {
     // The indexes may know of commits that the store has lost.

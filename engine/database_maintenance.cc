@@ -125,7 +125,7 @@ absl::StatusOr<VerifyReport> DatabaseImpl::Verify() const {
 
 void DatabaseImpl::KeepBudget() {
   if (options_.memory_bytes == 0) return;
-  uint64_t used = options_.block_cache_bytes + 2 * options_.write_buffer_bytes + kProcessBytes + services_.tree_build_bytes;
+  uint64_t used = options_.block_cache_bytes + 2 * options_.write_buffer_bytes + kProcessBytes + services_.tree_memory.build_bytes;
   uint64_t most = 0;
   VectorSpace* largest = nullptr;
   const auto collections = Collections();  // hold the spaces

@@ -12,6 +12,7 @@
 #include "engine/embedder.h"
 #include "engine/kv/kv_cache_impl.h"
 #include "engine/records.h"
+#include "engine/vector_space.h"
 #include "storage/extent_store.h"
 #include "storage/store.h"
 
@@ -23,7 +24,7 @@ struct DatabaseServices {
   std::unique_ptr<storage::ExtentStore> extents;
   KvCacheImpl* kv = nullptr;
   std::unique_ptr<BuildThreads> build_threads;
-  uint64_t tree_build_bytes = 256 << 20;  // what building a tree may take of memory
+  TreeMemory tree_memory;
   std::function<absl::Time()> clock;
   // The collection's embedder, loaded at first use and shared; null for EmbedderKind::kNone.
   // FailedPrecondition if it is not the one the collection was made with.

@@ -319,6 +319,41 @@ TEST_F(TreeCollection, IsWhatAnAutoCollectionBecomesWhenMemoryIsShort) {
   ExpectClean();
 }
 
+TEST_F(TreeCollection, WaitsForItsFirstTreeOutsideMemoryWhereThatIsShort) {
+  constexpr uint32_t kWide = 1024;
+  constexpr size_t kMany = 3000;  // 12 MB; 4 MiB of 48 are for what waits
+  ASSERT_TRUE(db_->Close().ok());
+  OpenOptions options;
+  options.block_cache_bytes = options.write_buffer_bytes = 1 << 20;
+  options.memory_bytes = (3 << 20) + kLeastMemoryBytes;
+  db_ = *Database::Open(dir_ / "db", options);
+  ASSERT_TRUE(db_->CreateCollection("docs", VectorsOnly(kWide, IndexKind::kTree)).ok());
+  std::vector<std::vector<float>> wide;
+  for (size_t i = 0; i < kMany; ++i) wide.push_back(testing::RandomVector(kWide, random_));
+  for (size_t i = 0; i < kMany; i += 500) {
+    std::vector<Document> batch;
+    for (size_t j = i; j < i + 500; ++j) batch.push_back(DocumentOf(std::to_string(j), wide[j]));
+    ASSERT_TRUE(Docs().Upsert(batch).ok());
+  }
+  ASSERT_TRUE(*Docs().Delete("5"));
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_LT(db_->Stats()->resident_index_bytes, 4u << 20);
+    EXPECT_THAT(Search(wide[7]).plan, ::testing::AnyOf("stored rows", "tree"));
+    EXPECT_EQ(Search(wide[7]).hits[0].document_id, "7");
+    EXPECT_NE(Search(wide[5], Exactly()).hits[0].document_id, "5");
+    ExpectClean();
+    ASSERT_TRUE(db_->Close().ok());
+    db_ = *Database::Open(dir_ / "db", options);
+  }
+  for (int i = 0; i < 2000 && Space().serving != IndexKind::kTree; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  ASSERT_EQ(Space().serving, IndexKind::kTree) << Space().problem;
+  EXPECT_EQ(Space().vectors, kMany - 1);
+  EXPECT_EQ(Search(wide[2999]).plan, "tree");
+  ExpectClean();
+}
+
 TEST_F(TreeCollection, IsRefusedAPrefix) {
   CollectionOptions options = VectorsOnly(kDimension, IndexKind::kTree);
   options.spaces[0].prefix = 8;

@@ -37,7 +37,7 @@ struct TreeAnswer {
 class TreeSpace : public index::VectorIndex {
  public:
   // `live`: what the tree holds and was not removed. A `damage` that is not OK stands for a tree (null) that cannot
-  // be read: then all stored rows are compared, which is right and slow.
+  // be read, or (Unavailable) is not there yet: then all stored rows are compared, which is right and slow.
   TreeSpace(const StoredRows& rows, index::Metric metric, std::unique_ptr<index::TreeIndex> tree, index::VidSet live,
             absl::Status damage = absl::OkStatus());
 

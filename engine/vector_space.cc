@@ -39,9 +39,9 @@ bool IsApproximate(const index::VectorIndex& index) {
 }
 
 VectorSpace::VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options, storage::Store* store,
-                         storage::ExtentStore* extents, uint64_t build_bytes, BuildThreads* threads)
+                         storage::ExtentStore* extents, TreeMemory memory, BuildThreads* threads)
     : collection_(collection), number_(number), options_(std::move(options)), store_(store), extents_(extents),
-      build_bytes_(build_bytes), threads_(threads) {}
+      memory_(memory), threads_(threads) {}
 
 index::IndexOptions VectorSpace::OptionsFor(index::Kind kind) const {
   index::IndexOptions options;
@@ -234,6 +234,7 @@ absl::Status VectorSpace::ReplaceInMemory(absl::Mutex* gate) {
   RETURN_IF_ERROR(AddStored(0, fresh.get()));
   // Changes went on in the old index meanwhile; with writers held back, catch up and swap.
   absl::MutexLock hold(gate);
+  if (index() != old) return absl::OkStatus();  // it left memory
   index::VidSet missing = old->LiveVids();
   missing -= fresh->LiveVids();
   std::vector<float> rows;

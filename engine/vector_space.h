@@ -39,6 +39,11 @@ inline constexpr uint64_t kLeastTreeVectors = 2'000;
 // It is made anew once it has grown so many times over: its coarse cells and codes fit what it was made of.
 inline constexpr uint64_t kTreeGrowth = 4;
 
+struct TreeMemory {
+  uint64_t build_bytes = 256 << 20;     // what building a tree may take
+  uint64_t waiting_bytes = UINT64_MAX;  // what vectors that wait for their first tree may take
+};
+
 // Whether searches of this index may miss some of the nearest.
 bool IsApproximate(const index::VectorIndex& index);
 
@@ -46,9 +51,8 @@ bool IsApproximate(const index::VectorIndex& index);
 class VectorSpace {
  public:
   // Store, extents and `threads`, which add to its index, must outlive it.
-  // `build_bytes`: what building a tree may take of memory.
   VectorSpace(uint32_t collection, uint16_t number, VectorSpaceOptions options, storage::Store* store,
-              storage::ExtentStore* extents, uint64_t build_bytes, BuildThreads* threads);
+              storage::ExtentStore* extents, TreeMemory memory, BuildThreads* threads);
 
   const VectorSpaceOptions& options() const { return options_; }
   uint16_t number() const { return number_; }
@@ -98,8 +102,9 @@ class VectorSpace {
 
   // Of a tree: one piece of background work; false if there was none.
   absl::StatusOr<bool> Maintain();
-  // By whoever writes: does some of it where too much waits.
-  void HelpTree();
+  // By whoever writes, `gate` not held: does some of it where too much waits. Vectors that wait for their first tree
+  // and fill their memory leave it: stored rows are compared until the tree is there.
+  void HelpTree(absl::Mutex* gate);
   // For ExtentStore::CollectGarbage: owners in kTree of this space's trees. Aborted for one that is being built.
   absl::StatusOr<bool> Relocate(const storage::ExtentOwner& owner, const storage::ExtentPointer& from,
                                 const storage::ExtentPointer& to, storage::WriteBatch* batch);
@@ -119,6 +124,8 @@ class VectorSpace {
   // vector_space_tree.cc
   std::shared_ptr<TreeSpace> tree() const;  // null if something else serves
   StoredRows rows() const { return {store_, collection_, number_, options_.dimension}; }
+  std::shared_ptr<TreeSpace> WaitingForTree(index::VidSet live) const;
+  void LeaveFlat(absl::Mutex* gate);
   absl::StatusOr<bool> LoadTree(index::VidSet live) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status ReplaceByTree(absl::Mutex* gate, const std::function<bool()>& stop);
   absl::StatusOr<std::unique_ptr<index::TreeIndex>> BuildTree(const TreeState& state, const std::function<bool()>& stop);
@@ -132,7 +139,7 @@ class VectorSpace {
   const VectorSpaceOptions options_;
   storage::Store* const store_;
   storage::ExtentStore* const extents_;
-  const uint64_t build_bytes_;
+  const TreeMemory memory_;
   std::atomic<bool> leaving_memory_{false};
   BuildThreads* const threads_;
   absl::Mutex replacing_ ABSL_ACQUIRED_BEFORE(mutex_);  // one replacement at a time

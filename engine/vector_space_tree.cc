@@ -39,6 +39,8 @@ void FoldWaiting(index::TreeIndex* tree) {
   }
 }
 
+constexpr char kWaiting[] = "the first tree is being built; until then stored rows are compared";
+
 // A build that failed so goes on from where it was; after any other failure it starts anew.
 bool IsPassing(const absl::Status& status) {
   return absl::IsCancelled(status) || absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
@@ -53,7 +55,14 @@ std::shared_ptr<TreeSpace> VectorSpace::tree() const {
 
 absl::StatusOr<bool> VectorSpace::LoadTree(VidSet live) {
   ASSIGN_OR_RETURN(const TreeState state, ReadTreeState(*store_, collection_, number_));
-  if (state.active == 0) return false;
+  if (state.active == 0) {
+    const uint64_t vectors = live.size();
+    if (TargetKind(vectors) != index::Kind::kTree || vectors * options_.dimension * sizeof(float) <= memory_.waiting_bytes) {
+      return false;
+    }
+    index_ = WaitingForTree(std::move(live));
+    return true;
+  }
   auto opened = index::TreeIndex::Open(store_, extents_, TreeNumber(collection_, number_, state.active));
   if (!opened.ok() && !absl::IsDataLoss(opened.status()) && !absl::IsNotFound(opened.status())) return opened.status();
   absl::Status damage = opened.ok() ? absl::OkStatus() : absl::DataLossError(opened.status().message());
@@ -113,7 +122,7 @@ absl::StatusOr<std::unique_ptr<index::TreeIndex>> VectorSpace::BuildTree(const T
   options.tree.metric = metric();
   // Unit vectors lose nothing to speak of in half floats; others may not fit.
   options.tree.element = options_.metric == Metric::kCosine ? index::RowElement::kF16 : index::RowElement::kF32;
-  options.memory_bytes = build_bytes_;
+  options.memory_bytes = memory_.build_bytes;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   options.progress = [&stop](absl::string_view phase, uint64_t, uint64_t) {
     return stop() ? absl::CancelledError(absl::StrCat("a tree's build was stopped: ", phase)) : absl::OkStatus();
@@ -204,7 +213,23 @@ absl::StatusOr<bool> VectorSpace::Maintain() {
   return tree->tree()->Maintain();
 }
 
-void VectorSpace::HelpTree() {
+std::shared_ptr<TreeSpace> VectorSpace::WaitingForTree(VidSet live) const {
+  return std::make_shared<TreeSpace>(rows(), metric(), nullptr, std::move(live), absl::UnavailableError(kWaiting));
+}
+
+void VectorSpace::LeaveFlat(absl::Mutex* gate) {
+  absl::MutexLock hold(gate);  // no vector is on its way into the index
+  const auto index = this->index();
+  if (index->options().kind == index::Kind::kFlat) Serve(WaitingForTree(index->LiveVids()));
+}
+
+void VectorSpace::HelpTree(absl::Mutex* gate) {
+  const auto index = this->index();
+  if (index->options().kind == index::Kind::kFlat) {
+    const index::IndexStats stats = index->Stats();
+    const bool fills = TargetKind(stats.live) == index::Kind::kTree && stats.resident_bytes > memory_.waiting_bytes;
+    return fills ? LeaveFlat(gate) : void();
+  }
   const std::shared_ptr<TreeSpace> tree = this->tree();
   if (tree != nullptr && tree->tree() != nullptr && tree->damage().ok()) FoldWaiting(tree->tree());
 }
@@ -226,7 +251,7 @@ absl::StatusOr<bool> VectorSpace::Relocate(const storage::ExtentOwner& owner, co
 
 absl::Status VectorSpace::VerifyTree(absl::string_view where, std::vector<std::string>* problems) const {
   const std::shared_ptr<TreeSpace> tree = this->tree();
-  if (tree == nullptr) return absl::OkStatus();
+  if (tree == nullptr || absl::IsUnavailable(tree->damage())) return absl::OkStatus();
   if (tree->tree() == nullptr) {
     problems->push_back(absl::StrCat(where, ": the tree cannot be read: ", tree->damage().message()));
     return absl::OkStatus();
@@ -256,8 +281,15 @@ void VectorSpace::AppendDrop(WriteBatch* batch) const {
 }
 
 void VectorSpace::FillTreeInfo(const TreeSpace& tree, VectorSpaceInfo* info) const {
+  const absl::Status damage = tree.damage();
+  if (absl::IsUnavailable(damage)) {  // all vectors are compared, as by a flat index
+    info->serving = IndexKind::kFlat;
+    info->recall_estimate = 1;
+    if (info->problem.empty()) info->problem = std::string(damage.message());
+    return;
+  }
   info->serving = IndexKind::kTree;
-  if (!tree.damage().ok()) info->problem = absl::StrCat("the tree is built anew: ", tree.damage().message());
+  if (!damage.ok()) info->problem = absl::StrCat("the tree is built anew: ", damage.message());
   if (tree.tree() == nullptr) return;
   info->code = absl::StrCat("rabitq", tree.tree()->header().options.bits);
   const auto& rules = tree.tree()->header().rules;
