@@ -1,5 +1,5 @@
 // What a collection on disk takes of memory and time: filled, searched and opened again in processes of their own.
-// Prints peak and budget; the peak is not within the budget yet (engine/DESIGN.md), the bound here is twice that.
+// Prints peak and budget; the bound is the budget and an eighth of it.
 //   LARDER_TREE_ROWS=1000000 tree_memory_test   the longer run
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -128,12 +128,12 @@ void InAChild(void (*work)(const std::string&), const std::string& path) {
     const uint64_t peak = PeakBytes(), budget = Options().memory_bytes;
     std::printf("peak %.1f MiB, budget %.1f MiB\n", static_cast<double>(peak) / (1 << 20), static_cast<double>(budget) / (1 << 20));
     std::fflush(stdout);
-    _exit(peak <= 2 * budget ? 0 : 2);
+    _exit(peak <= budget + budget / 8 ? 0 : 2);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0) << "1: see above, 2: over twice the budget";
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "1: see above, 2: far over the budget";
 }
 
 TEST(TreeMemory, IsBoundedThroughBuildingSearchingAndOpening) {
