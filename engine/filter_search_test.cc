@@ -95,6 +95,7 @@ TEST_F(FilterSearchTest, ThePlanFollowsTheMatches) {
   EXPECT_EQ(Search("n = 3", 1).plan, "matches");
   EXPECT_EQ(Search("n in (3, 4, 5, 6)", 1).plan, "coded matches");
   EXPECT_EQ(Search("color = \"red\" or n < 90", 1).plan, "filtered graph");
+  EXPECT_EQ(Search("color = \"red\" or n < 90", 1).ef, Search("", 1).ef * 3 / 2) << "a longer list than without";
   EXPECT_EQ(Search("n = 1000", 1).plan, "matches");
   EXPECT_EQ(Search("n = 3", 1, 300).hits.size(), 200u);
 }

@@ -6,6 +6,7 @@
 
 #include "engine/tree_space.h"
 #include "engine/vector_space.h"
+#include "index/recall/recall_table.h"
 #include "storage/status_macros.h"
 
 namespace larder {
@@ -22,6 +23,12 @@ constexpr uint64_t kExactMatches = 500;
 bool ScanIsCheaper(uint64_t matches, const index::IndexOptions& index, uint32_t ef) {
   const double row = std::max(1.0, index.dimension / 100.0);
   return static_cast<double>(matches) <= 150.0 * ef / row;
+}
+
+// A walk under a filter misses more than one among all rows does with the same list. A list that the caller chose
+// stays as it is.
+uint32_t FilteredEf(const SearchRequest& request, uint32_t ef) {
+  return request.ef != 0 ? ef : std::min(index::kMaxEf, ef + ef / 2);
 }
 
 absl::StatusOr<Candidates> FindInTree(const TreeSpace& tree, absl::Span<const float> query,
@@ -53,8 +60,9 @@ absl::StatusOr<Candidates> FindCandidates(const index::VectorIndex& index, absl:
   if (!flat && !request.exact && scan.size() > kExactMatches) {
     params.filter = &scan;
     params.scan_filter = ScanIsCheaper(scan.size(), index.options(), ef);
+    params.ef = params.scan_filter ? ef : FilteredEf(request, ef);
     out.plan = params.scan_filter ? "coded matches" : "filtered graph";
-    out.ef = ef;
+    out.ef = params.ef;
     ASSIGN_OR_RETURN(out.neighbors, index.Search(query, params));
     if (out.neighbors.size() >= std::min<uint64_t>(request.k, scan.size())) return out;
   }
