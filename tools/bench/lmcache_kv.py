@@ -6,13 +6,16 @@
 
 Entries of 512 tokens in the shape of SmolLM2-135M, f16. Both are asked for the same entries in turn, one entry a
 call, each from a process of its own that copies all layers into one buffer and compares them once. Larder: over the
-local socket, lease taken and given back each time; `view` leaves the bytes where they lie; `disk` from a larderd whose shared memory holds few entries, by
-direct I/O. LMCache: LMCacheEngine.retrieve with a connector that copies the memory object's tensor, as its own mock
-connector does not; `disk` with use_odirect, and without the CPU cache.
+local socket, lease taken and given back each time; `view` leaves the bytes where they lie; `disk` from a larderd whose
+shared memory holds few entries, by direct I/O. LMCache: LMCacheEngine.retrieve with a connector that copies the memory
+object's tensor, as its own mock connector does not; `disk` with use_odirect, which strace shows to be one direct read
+of the whole entry, and without the CPU cache. `floor` is what neither can be quicker than: the bytes copied from
+memory, or from a file by one direct read, into the buffer, unchecked.
 """
 import argparse
 import contextlib
 import json
+import mmap
 import os
 import statistics
 import subprocess
@@ -38,7 +41,7 @@ def parser():
     out.add_argument("--entries", type=int, default=24)
     out.add_argument("--passes", type=int, default=5)
     out.add_argument("--json", action="store_true", help="only the summary, one line")
-    out.add_argument("--worker", choices=["larder", "lmcache"], help=argparse.SUPPRESS)
+    out.add_argument("--worker", choices=["larder", "lmcache", "floor"], help=argparse.SUPPRESS)
     out.add_argument("--directory", help=argparse.SUPPRESS)
     return out
 
@@ -179,18 +182,54 @@ class LmcacheWorker:
             engine.close()
 
 
+class FloorWorker:
+    def __init__(self, directory):
+        self.base = os.path.join(directory, "floor")
+        os.makedirs(self.base)
+        self.entries, self.files = [], []
+
+    def put(self, entry, tensor):
+        self.entries.append(tensor)
+        path = os.path.join(self.base, str(entry))
+        with open(path, "wb") as file:
+            file.write(tensor)
+            os.fsync(file.fileno())
+        self.files.append(os.open(path, os.O_RDONLY | os.O_DIRECT))
+
+    def buffer(self, like):
+        """What a direct read can be made into: of whole pages."""
+        import numpy as np
+        return np.frombuffer(mmap.mmap(-1, like.nbytes), like.dtype).reshape(like.shape)
+
+    def get(self, way, entry, out):
+        if way == "memory":
+            out[:] = self.entries[entry]
+        elif way == "disk" and os.preadv(self.files[entry], [out], 0) != out.nbytes:
+            raise SystemExit(f"lmcache_kv: a short direct read of entry {entry}")
+
+    def close(self):
+        for file in self.files:
+            os.close(file)
+
+
+WORKERS = {"larder": lambda options: LarderWorker(options.directory, options.larderd),
+           "lmcache": lambda options: LmcacheWorker(options.directory),
+           "floor": lambda options: FloorWorker(options.directory)}
+
+
 def work(options):
     """Answers each line, one of WAYS, by the milliseconds of each entry; what is logged goes to standard error."""
     import numpy as np
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     with contextlib.ExitStack() as stack:
-        worker = (LarderWorker(options.directory, options.larderd) if options.worker == "larder"
-                  else LmcacheWorker(options.directory))
+        worker = WORKERS[options.worker](options)
         stack.callback(worker.close)
         for entry in range(options.entries):
             worker.put(entry, tensor_of(entry))
         out = np.empty((2, LAYERS, TOKENS, HEADS * DIM), np.float16)
+        if options.worker == "floor":
+            out = worker.buffer(out)
         for where in POOL_MIB:
             for entry in range(options.entries):
                 out.fill(0)
@@ -221,7 +260,8 @@ def start(name, python, options, directory):
 
 def compare(options, directory):
     workers = {"larder": start("larder", LARDER_PYTHON, options, directory),
-               "lmcache": start("lmcache", options.lmcache_python, options, directory)}
+               "lmcache": start("lmcache", options.lmcache_python, options, directory),
+               "floor": start("floor", LARDER_PYTHON, options, directory)}
     times = {(way, name): [] for way in WAYS for name in workers}
     for _ in range(options.passes):
         for way in WAYS:
@@ -248,8 +288,10 @@ def main():
         print(f"one entry of {mib:.1f} MiB, medians of {options.passes} passes over {options.entries} entries in turn")
         for way in WAYS:
             ours, theirs = medians[way, "larder"], medians[way, "lmcache"]
-            print(f"{way:8} Larder {ours:7.2f} ms   LMCache {theirs:7.2f} ms   {theirs / ours:5.2f} x")
-    print(json.dumps({f"{way}_{name}_ms": round(value, 3) for (way, name), value in medians.items()} |
+            floor = "" if way == "view" else f"   floor {medians[way, 'floor']:7.2f} ms"
+            print(f"{way:8} Larder {ours:7.2f} ms   LMCache {theirs:7.2f} ms   {theirs / ours:5.2f} x{floor}")
+    print(json.dumps({f"{way}_{name}_ms": round(value, 3) for (way, name), value in medians.items()
+                      if (way, name) != ("view", "floor")} |
                      {f"{way}_speedup": round(medians[way, "lmcache"] / medians[way, "larder"], 3) for way in WAYS}))
     return None
 
