@@ -109,7 +109,7 @@ void HnswIndex::MarkMatches(const VidSet& filter, Scratch* scratch) const {
   MatchBits& matches = scratch->matches;
   {
     absl::ReaderMutexLock lock(&ids_mutex_);
-    matches.Clear(count_.load(std::memory_order_acquire));
+    matches.Clear(graph_.capacity());  // links may lead to elements that come meanwhile
     id_of_.ForEachOf(filter, [&](uint32_t id, uint64_t bits) { matches.Set(id, bits); });
   }
   graph_.ForEachDuplicate([&](uint32_t duplicate, uint32_t first) {
