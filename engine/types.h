@@ -137,7 +137,7 @@ struct SearchIo {
 
 struct SearchReply {
   std::vector<Hit> hits;         // min(k, matches) of them, best first
-  std::string plan;              // how it was answered: "flat", "prefix", "graph", "filtered graph", "matches",
+  std::string plan;              // how: "flat", "prefix", "graph", "filtered graph", "matches", "coded matches",
                                  // "tree", "filtered tree", "stored rows" (all, while a damaged tree is rebuilt)
   uint64_t matches = 0;          // chunks that passed filter and tenant; all live chunks if neither was given
   uint32_t ef = 0;               // of the graph walk; 0 where none was needed
