@@ -102,34 +102,9 @@ absl::Status CheckPool(const KvContext& context) {
       "the database has no shared memory for KV: OpenOptions::kv_pool_bytes is 0");
 }
 
-namespace {
-
-// Each payload while those after it are being read. False if one cannot be had.
-bool StreamInto(const storage::ExtentStore& extents, const std::vector<ExtentPointer>& pointers, PoolFill* fill) {
-  size_t written = 0;
-  extents.Stream(pointers, [&](size_t i, const absl::StatusOr<std::string>& payload) {
-    if (!payload.ok()) return false;
-    fill->Write(static_cast<uint32_t>(i), *payload);
-    ++written;
-    return true;
-  });
-  return written == pointers.size();
-}
-
-}  // namespace
-
 absl::Status Promote(KvContext* context, const std::string& entry_key, const EntryHeader& expected) {
   RETURN_IF_ERROR(CheckPool(*context));
   if (context->pool->Contains(entry_key)) return absl::OkStatus();
-  {
-    ASSIGN_OR_RETURN(const Entry entry, ReadOrDrop(context, entry_key, expected));
-    const std::vector<ExtentPointer> at = LayersOf(entry).pointers;
-    ASSIGN_OR_RETURN(PoolFill fill, ReserveFor(context, entry_key, entry.header, at));
-    if (StreamInto(*context->extents, at, &fill)) {
-      return PublishIfCurrent(context, entry_key, expected, at, std::move(fill));
-    }
-  }
-  // Moved or damaged: read again by what the record says now, which tells of damage.
   EntryHeader header;
   std::vector<ExtentPointer> pointers;
   const auto all = [&](const Entry& entry) -> absl::StatusOr<Picked> {
